@@ -1,0 +1,75 @@
+#include "proxy/cli/cli.h"
+
+#include "proxy/session/service.h"
+
+#include <argp.h>
+#include <stdio.h>
+
+static const struct argp_option options[] = {
+	{ "config", 'c', "FILE", 0, "The configuration (" CLI_DEFAULT_CONFIG ")", 0 },
+	{ 0 },
+};
+
+static error_t take(int key, char *value, struct argp_state *state)
+{
+	const char **path = state->input;
+
+	if (key == 'c' || (key == ARGP_KEY_ARG && !*path)) {
+		*path = value;
+		return 0;
+	}
+	return ARGP_ERR_UNKNOWN;
+}
+
+static const struct argp argp = {
+	.options = options,
+	.parser = take,
+	.args_doc = "[FILE]",
+	.doc = "Reads a configuration, says every mistake in it, then what popbridge would "
+	       "do with it.",
+};
+
+/* Certificates and CA files are opened too: what serve would trip over. */
+static bool check_files(const struct config *config)
+{
+	struct service service;
+	struct failure failure;
+
+	if (!service_init(&service, config, &failure)) {
+		fprintf(stderr, "%s\n", failure.text);
+		return false;
+	}
+	service_release(&service);
+	return true;
+}
+
+static void print_description(const struct config *config)
+{
+	struct buffer text;
+
+	buffer_init(&text, 16u * 1024 * 1024);
+	config_describe(config, &text);
+	fwrite(text.data, 1, text.len, stdout);
+	buffer_release(&text);
+}
+
+int cli_check(int argc, char **argv)
+{
+	const char *path = NULL;
+	struct config *config;
+	bool good;
+
+	if (argp_parse(&argp, argc, argv, 0, NULL, &path) != 0) {
+		return 2;
+	}
+	config = cli_load(path, NULL);
+	if (!config) {
+		return 1;
+	}
+	good = check_files(config);
+	if (good) {
+		print_description(config);
+	}
+	config_free(config);
+	return good ? 0 : 1;
+}

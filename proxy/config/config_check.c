@@ -1,0 +1,528 @@
+/*
+ * From the raw form to struct config. Nothing stops at the first mistake: each setting
+ * is judged by itself, and the result is given up only at the end.
+ */
+#include "proxy/config/config_check.h"
+
+#include "proxy/base/memory.h"
+#include "proxy/config/config_values.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SECOND_MS ((uint64_t)1000)
+#define MINUTE_MS (60 * SECOND_MS)
+#define HOUR_MS (60 * MINUTE_MS)
+#define DAY_MS (24 * HOUR_MS)
+#define LEAST_MS ((uint64_t)10) // no deadline is shorter
+#define DELAY_MAX_MS (5 * MINUTE_MS)
+#define RATE_MAX ((uint64_t)1 << 30)
+#define SESSIONS_MAX 1000000
+#define WORKERS_MAX 256
+#define MISTAKE_MAX 1024 // octets of one message
+
+/* ---- what the checks share ---- */
+
+void config_mistake(struct config_check *check, const char *key, const char *format, ...)
+{
+	char text[MISTAKE_MAX];
+	va_list arguments;
+	va_start(arguments, format);
+	// A longer message would lose its end: the values quoted in it are bounded.
+	vsnprintf(text, sizeof text, format, arguments);
+	va_end(arguments);
+	if (check->url_form) {
+		config_errors_add(check->errors, "IMAP URL: %s", text);
+		return;
+	}
+	config_errors_add(check->errors, "%s%s%s: %s", check->at,
+			  *check->at != '\0' && *key != '\0' ? "." : "", key, text);
+}
+
+bool config_given(struct config_check *check, const char *key, const char *text)
+{
+	if (text != NULL && *text == '\0') {
+		config_mistake(check, key,
+			       "is empty: give it a value or remove the line");
+	}
+	return text != NULL && *text != '\0';
+}
+
+/* "leave", "careful" or "never" */
+static void list_words(struct buffer *out, const char *const *words, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		buffer_printf(out, "%s\"%s\"",
+			      i == 0          ? ""
+			      : i + 1 < count ? ", "
+					      : " or ",
+			      words[i]);
+	}
+}
+
+size_t config_word(struct config_check *check, const char *key, const char *text,
+		   const char *const *words, size_t count, size_t otherwise)
+{
+	if (!config_given(check, key, text)) {
+		return otherwise;
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (strcmp(text, words[i]) == 0) {
+			return i;
+		}
+	}
+	struct buffer list = { .max = 256 };
+	list_words(&list, words, count);
+	const char *near = config_nearest(text, words, count);
+	config_mistake(check, key, "is %.*s, not %s%s%s%s", (int)list.len, list.data,
+		       config_quote(bytes_of(text)).text,
+		       near != NULL ? "; did you mean \"" : "", near != NULL ? near : "",
+		       near != NULL ? "\"?" : "");
+	buffer_release(&list);
+	return otherwise;
+}
+
+bool config_bool(struct config_check *check, const char *key, const char *text)
+{
+	static const char *const words[] = { "false", "true" };
+	return config_word(check, key, text, words, 2, 0) == 1;
+}
+
+/* Can it be read? 0, or the errno that says why not. */
+static int unreadable(const char *path)
+{
+	struct stat status;
+	if (access(path, R_OK) != 0 || stat(path, &status) != 0) {
+		return errno;
+	}
+	return S_ISDIR(status.st_mode) ? EISDIR : 0;
+}
+
+char *config_file(struct config_check *check, const char *key, const char *path)
+{
+	if (!config_given(check, key, path)) {
+		return NULL;
+	}
+	int error = unreadable(path);
+	if (error != 0) {
+		config_mistake(check, key, "cannot read %s: %s",
+			       config_quote(bytes_of(path)).text, strerror(error));
+	}
+	return memory_copy_text(bytes_of(path));
+}
+
+static void check_count(struct config_check *check, const char *key, const char *text,
+			uint32_t max, uint32_t *out)
+{
+	uint32_t number;
+	if (!config_given(check, key, text)) {
+		return;
+	}
+	struct bytes rest = bytes_of(text);
+	if (strchr(text, ' ') != NULL || !bytes_take_u32(&rest, &number) || number == 0 ||
+	    number > max) {
+		config_mistake(check, key, "is a whole number from 1 to %u, not %s", max,
+			       config_quote(bytes_of(text)).text);
+		return;
+	}
+	*out = number;
+}
+
+/* ---- tls ---- */
+
+/* One pair; false where there is none to add. */
+static bool check_certificate(struct config_check *check, const char *certificate,
+			      const char *key, struct tls_certificate *out)
+{
+	if (certificate == NULL && key == NULL) {
+		return false;
+	}
+	if (key == NULL) {
+		config_mistake(check, "key", "is missing: the certificate needs its key");
+	}
+	if (certificate == NULL) {
+		config_mistake(check, "certificate",
+			       "is missing: the key needs its certificate");
+	}
+	out->certificate = config_file(check, "certificate", certificate);
+	out->key = config_file(check, "key", key);
+	return true;
+}
+
+static void check_additional(struct config_check *check, const struct config_raw_tls *raw,
+			     struct config *config)
+{
+	if (raw->additional_count > 0 && config->certificate_count == 0) {
+		config_mistake(check, "additional",
+			       "is for further names: the first certificate is "
+			       "tls.certificate with tls.key");
+	}
+	for (unsigned i = 0; i < raw->additional_count; i++) {
+		snprintf(check->at, sizeof check->at, "tls.additional[%u]", i);
+		if (!check_certificate(
+			    check, raw->additional[i].certificate, raw->additional[i].key,
+			    &config->certificates[config->certificate_count])) {
+			config_mistake(check, "", "needs certificate and key");
+			continue;
+		}
+		config->certificate_count++;
+	}
+}
+
+static void check_tls(struct config_check *check, const struct config_raw_tls *raw,
+		      struct config *config)
+{
+	static const char *const versions[] = {
+		[TLS_1_2] = "1.2",
+		[TLS_1_3] = "1.3",
+		[TLS_1_0] = "1.0",
+	};
+	if (raw == NULL) {
+		return;
+	}
+	snprintf(check->at, sizeof check->at, "tls");
+	config->minimum_tls = (enum tls_version)config_word(
+		check, "minimum", raw->minimum, versions, 3, TLS_1_2);
+	config->certificates =
+		memory_new_array(raw->additional_count + 1, sizeof *config->certificates);
+	if (check_certificate(check, raw->certificate, raw->key, config->certificates)) {
+		config->certificate_count = 1;
+	}
+	check_additional(check, raw, config);
+}
+
+/* ---- listen ---- */
+
+static void check_plain_from(struct config_check *check,
+			     const struct config_raw_listener *raw,
+			     struct config_networks *networks)
+{
+	if (raw->plain_from_count == 0) {
+		return;
+	}
+	networks->list = memory_new_array(raw->plain_from_count, sizeof *networks->list);
+	for (unsigned i = 0; i < raw->plain_from_count; i++) {
+		struct bytes text = bytes_of(raw->plain_from[i]);
+		const char *why;
+		char key[32];
+		snprintf(key, sizeof key, "plain-from[%u]", i); // 22 octets at most
+		if (!config_network_parse(text, &networks->list[networks->count], &why)) {
+			config_mistake(check, key, "%s, not %s", why,
+				       config_quote(text).text);
+			continue;
+		}
+		networks->count++;
+	}
+}
+
+static void check_listener_address(struct config_check *check, const char *text,
+				   struct config_listener *listener)
+{
+	const char *why;
+	if (text == NULL) {
+		config_mistake(check, "address", "is missing, as in 0.0.0.0:110");
+	} else if (!config_address_parse(bytes_of(text), &listener->address, &why)) {
+		config_mistake(check, "address", "%s, not %s", why,
+			       config_quote(bytes_of(text)).text);
+	}
+}
+
+static void check_listener(struct config_check *check,
+			   const struct config_raw_listener *raw, bool has_certificate,
+			   struct config_listener *listener)
+{
+	static const char *const words[] = { "none", "starttls", "implicit" };
+	check_listener_address(check, raw->address, listener);
+	listener->tls = (enum config_tls)config_word(check, "tls", raw->tls, words, 3,
+						     CONFIG_TLS_NONE);
+	check_plain_from(check, raw, &listener->plain_from);
+	if (listener->tls != CONFIG_TLS_NONE && !has_certificate) {
+		config_mistake(check, "tls",
+			       "%s needs tls.certificate and tls.key, which are not set",
+			       words[listener->tls]);
+	}
+	if (listener->tls == CONFIG_TLS_NONE && listener->address.len > 0 &&
+	    raw->plain_from_count == 0 && !address_is_loopback(&listener->address)) {
+		config_mistake(
+			check, "",
+			"nobody could sign in here: there is no TLS and the address "
+			"is not loopback; set tls, or name the clients' networks in "
+			"plain-from");
+	}
+}
+
+static bool same_address(const struct address *a, const struct address *b)
+{
+	char text_a[ADDRESS_TEXT_MAX], text_b[ADDRESS_TEXT_MAX];
+	if (a->len == 0 || b->len == 0 || address_port(a) != address_port(b)) {
+		return false;
+	}
+	address_text(a, text_a);
+	address_text(b, text_b);
+	return strcmp(text_a, text_b) == 0;
+}
+
+static void check_listener_twice(struct config_check *check, const struct config *config,
+				 size_t index)
+{
+	const struct address *address = &config->listeners[index].address;
+	for (size_t i = 0; i < index; i++) {
+		const struct address *earlier = &config->listeners[i].address;
+		if (same_address(earlier, address) && address_port(address) != 0) {
+			config_mistake(check, "address", "is that of listen[%zu], too",
+				       i);
+			return;
+		}
+	}
+}
+
+static void default_listener(struct config *config, const char *address,
+			     enum config_tls tls)
+{
+	const char *why;
+	struct config_listener *listener = &config->listeners[config->listener_count++];
+	config_address_parse(bytes_of(address), &listener->address, &why);
+	listener->tls = tls;
+}
+
+/* Without `listen`: POP3's own ports where there is a certificate, else only this host.
+ */
+static void default_listeners(struct config *config)
+{
+	config->listeners = memory_new_array(2, sizeof *config->listeners);
+	if (config->certificate_count == 0) {
+		default_listener(config, "127.0.0.1:1110", CONFIG_TLS_NONE);
+		return;
+	}
+	default_listener(config, "0.0.0.0:110", CONFIG_TLS_STARTTLS);
+	default_listener(config, "0.0.0.0:995", CONFIG_TLS_IMPLICIT);
+}
+
+static void check_listeners(struct config_check *check, const struct config_raw *raw,
+			    struct config *config)
+{
+	if (raw->listen_count == 0) {
+		default_listeners(config);
+		return;
+	}
+	config->listeners =
+		memory_new_array(raw->listen_count, sizeof *config->listeners);
+	for (unsigned i = 0; i < raw->listen_count; i++) {
+		snprintf(check->at, sizeof check->at, "listen[%u]", i);
+		check_listener(check, &raw->listen[i], config->certificate_count > 0,
+			       &config->listeners[i]);
+		config->listener_count++;
+		check_listener_twice(check, config, i);
+	}
+}
+
+/* ---- routes ---- */
+
+/*
+ * A route is dead when an earlier pattern takes everything it matches. Matching the
+ * earlier pattern against the later one's text answers that: a "*" there is taken by a
+ * "*" here or not at all.
+ */
+static void check_shadow(struct config_check *check, const struct config *config,
+			 size_t index)
+{
+	const char *match = config->routes[index].match;
+	for (size_t i = 0; match != NULL && i < index; i++) {
+		const char *earlier = config->routes[i].match;
+		if (earlier != NULL &&
+		    config_pattern_matches(bytes_of(earlier), bytes_of(match))) {
+			config_mistake(
+				check, "match",
+				"is never reached: routes[%zu] with %s comes before "
+				"it and takes them all; put this route first",
+				i, config_quote(bytes_of(earlier)).text);
+			return;
+		}
+	}
+}
+
+static void check_routes(struct config_check *check, const struct config_raw *raw,
+			 struct config *config)
+{
+	if (raw->routes_count == 0) {
+		config_mistake(check, "routes",
+			       "is missing: which users go to which IMAP server, as in\n"
+			       "  routes:\n"
+			       "    - match: \"*\"\n"
+			       "      server: imaps://imap.example.com");
+		return;
+	}
+	config->routes = memory_new_array(raw->routes_count, sizeof *config->routes);
+	for (unsigned i = 0; i < raw->routes_count; i++) {
+		snprintf(check->at, sizeof check->at, "routes[%u]", i);
+		config_check_route(check, &raw->routes[i], &config->routes[i]);
+		config->route_count++;
+		check_shadow(check, config, i);
+	}
+}
+
+/* ---- limits, log ---- */
+
+static void check_duration(struct config_check *check, const char *key, const char *text,
+			   uint64_t max_ms, uint64_t *out)
+{
+	uint64_t ms;
+	const char *why;
+	if (!config_given(check, key, text)) {
+		return;
+	}
+	if (!config_duration_parse(bytes_of(text), &ms, &why)) {
+		config_mistake(check, key, "%s, not %s", why,
+			       config_quote(bytes_of(text)).text);
+	} else if (ms < LEAST_MS || ms > max_ms) {
+		config_mistake(check, key, "is from 10ms to %lluh, not %s",
+			       (unsigned long long)(max_ms / HOUR_MS),
+			       config_quote(bytes_of(text)).text);
+	} else {
+		*out = ms;
+	}
+}
+
+static void check_rate(struct config_check *check, const char *text, uint64_t *out)
+{
+	uint64_t rate;
+	const char *why;
+	if (!config_given(check, "minimum-rate", text)) {
+		return;
+	}
+	if (!config_size_parse(bytes_of(text), &rate, &why) || rate > RATE_MAX) {
+		config_mistake(check, "minimum-rate",
+			       "is octets a second from 0 (off) to 1024MiB, as in 1KiB, "
+			       "not %s",
+			       config_quote(bytes_of(text)).text);
+		return;
+	}
+	*out = rate;
+}
+
+static void check_delay(struct config_check *check, const char *text,
+			struct config_limits *limits)
+{
+	uint64_t min_ms, max_ms;
+	const char *why;
+	const char *key = "sign-in-delay";
+	if (!config_given(check, key, text)) {
+		return;
+	}
+	if (!config_delay_parse(bytes_of(text), &min_ms, &max_ms, &why)) {
+		config_mistake(check, key, "%s, not %s", why,
+			       config_quote(bytes_of(text)).text);
+	} else if (max_ms > DELAY_MAX_MS) {
+		config_mistake(check, key, "is at most 5m, not %s",
+			       config_quote(bytes_of(text)).text);
+	} else {
+		limits->sign_in_delay_min_ms = min_ms;
+		limits->sign_in_delay_max_ms = max_ms;
+	}
+}
+
+static void check_limits(struct config_check *check, const struct config_raw_limits *raw,
+			 struct config_limits *limits)
+{
+	static const struct config_raw_limits nothing;
+	raw = raw != NULL ? raw : &nothing;
+	*limits = (struct config_limits){
+		.sessions = 10000,
+		.sessions_per_address = 64,
+		.idle_ms = 10 * MINUTE_MS,
+		.sign_in_ms = 60 * SECOND_MS,
+		.upstream_sign_in_ms = 55 * SECOND_MS,
+		.connect_ms = 10 * SECOND_MS,
+		.tls_ms = 10 * SECOND_MS,
+		.authenticate_ms = 30 * SECOND_MS,
+		.command_ms = 60 * SECOND_MS,
+		.minimum_rate = 1024,
+		.sign_in_delay_min_ms = 2 * SECOND_MS,
+		.sign_in_delay_max_ms = 15 * SECOND_MS,
+	};
+	snprintf(check->at, sizeof check->at, "limits");
+	check_count(check, "sessions", raw->sessions, SESSIONS_MAX, &limits->sessions);
+	check_count(check, "sessions-per-address", raw->sessions_per_address,
+		    SESSIONS_MAX, &limits->sessions_per_address);
+	check_duration(check, "idle", raw->idle, DAY_MS, &limits->idle_ms);
+	limits->write_stall_ms = limits->idle_ms;
+	check_duration(check, "write-stall", raw->write_stall, DAY_MS,
+		       &limits->write_stall_ms);
+	check_duration(check, "sign-in", raw->sign_in, HOUR_MS, &limits->sign_in_ms);
+	check_duration(check, "upstream-sign-in", raw->upstream_sign_in, HOUR_MS,
+		       &limits->upstream_sign_in_ms);
+	check_duration(check, "connect", raw->connect, HOUR_MS, &limits->connect_ms);
+	check_duration(check, "tls", raw->tls, HOUR_MS, &limits->tls_ms);
+	check_duration(check, "authenticate", raw->authenticate, HOUR_MS,
+		       &limits->authenticate_ms);
+	check_duration(check, "command", raw->command, HOUR_MS, &limits->command_ms);
+	check_rate(check, raw->minimum_rate, &limits->minimum_rate);
+	check_delay(check, raw->sign_in_delay, limits);
+}
+
+static void check_log(struct config_check *check, const struct config_raw_log *raw,
+		      struct config *config)
+{
+	static const char *const formats[] = {
+		[LOG_LOGFMT] = "logfmt", [LOG_JSON] = "json"
+	};
+	static const char *const levels[] = { [LOG_ERROR] = "error",
+					      [LOG_WARNING] = "warning",
+					      [LOG_INFO] = "info",
+					      [LOG_DEBUG] = "debug" };
+	static const struct config_raw_log nothing;
+	raw = raw != NULL ? raw : &nothing;
+	snprintf(check->at, sizeof check->at, "log");
+	config->log_format = (enum log_format)config_word(check, "format", raw->format,
+							  formats, 2, LOG_LOGFMT);
+	config->log_level = (enum log_level)config_word(check, "level", raw->level,
+							levels, 4, LOG_INFO);
+}
+
+/* ---- the whole ---- */
+
+/* The cores this process may use. */
+static uint32_t cores(void)
+{
+	cpu_set_t set;
+	if (sched_getaffinity(0, sizeof set, &set) != 0) {
+		return 1;
+	}
+	int count = CPU_COUNT(&set);
+	return count < 1 ? 1 : count > WORKERS_MAX ? WORKERS_MAX : (uint32_t)count;
+}
+
+static void check_top(struct config_check *check, const struct config_raw *raw,
+		      struct config *config)
+{
+	config->workers = cores();
+	check->at[0] = '\0';
+	check_count(check, "workers", raw->workers, WORKERS_MAX, &config->workers);
+	if (config_given(check, "state", raw->state)) {
+		config->state = memory_copy_text(bytes_of(raw->state));
+	}
+}
+
+struct config *config_check(const struct config_raw *raw, bool url_form,
+			    struct config_errors *errors)
+{
+	struct config_check check = { .errors = errors, .url_form = url_form };
+	struct config *config = memory_new(sizeof *config);
+	check_top(&check, raw, config);
+	check_tls(&check, raw->tls, config);
+	check_listeners(&check, raw, config);
+	check.at[0] = '\0';
+	check_routes(&check, raw, config);
+	check_limits(&check, raw->limits, &config->limits);
+	check_log(&check, raw->log, config);
+	if (errors->count > 0) {
+		config_free(config);
+		return NULL;
+	}
+	return config;
+}

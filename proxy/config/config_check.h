@@ -1,0 +1,37 @@
+/*
+ * What config_check.c and config_check_route.c share: the place a mistake is reported
+ * under, and the questions many settings have in common. Each returns false, or leaves
+ * the default, after it reported a mistake. Inside of proxy/config only.
+ */
+#ifndef PROXY_CONFIG_CONFIG_CHECK_H
+#define PROXY_CONFIG_CONFIG_CHECK_H
+
+#include "proxy/config/config_raw.h"
+
+struct config_check {
+	struct config_errors *errors;
+	bool url_form;
+	char at[48]; // what is being judged: "routes[2]", "" at the top
+};
+
+/* "routes[2].server: TEXT"; key "": "routes[2]: TEXT". */
+void config_mistake(struct config_check *check, const char *key, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Is it set, and not to an empty text (a mistake)? */
+bool config_given(struct config_check *check, const char *key, const char *text);
+
+/* The text's place among the words; the default where it is absent or none of them. */
+size_t config_word(struct config_check *check, const char *key, const char *text,
+		   const char *const *words, size_t count, size_t otherwise);
+
+/* "true" or "false". */
+bool config_bool(struct config_check *check, const char *key, const char *text);
+
+/* A file that can be read, copied; NULL where absent. */
+char *config_file(struct config_check *check, const char *key, const char *path);
+
+void config_check_route(struct config_check *check, const struct config_raw_route *raw,
+			struct config_route *route);
+
+#endif

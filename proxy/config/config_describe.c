@@ -1,0 +1,214 @@
+#include "proxy/config/config.h"
+
+#include <netinet/in.h>
+
+#define RFC_IDLE_MS 600000 // RFC 1939 section 3
+
+/* 600000 as "10m": the largest unit that divides it. */
+static void describe_ms(struct buffer *out, const char *name, uint64_t ms)
+{
+	static const struct {
+		uint64_t ms;
+		const char *unit;
+	} units[] = { { 3600000, "h" }, { 60000, "m" }, { 1000, "s" }, { 1, "ms" } };
+	size_t i = 0;
+	while (i < 3 && (ms == 0 || ms % units[i].ms != 0)) {
+		i++;
+	}
+	buffer_printf(out, "%s%llu%s", name, (unsigned long long)(ms / units[i].ms),
+		      units[i].unit);
+}
+
+static void describe_address(struct buffer *out, const struct address *address)
+{
+	char text[ADDRESS_TEXT_MAX];
+	bool v6 = address->socket.ss_family == AF_INET6;
+	address_text(address, text);
+	buffer_printf(out, "%s%s%s:%u", v6 ? "[" : "", text, v6 ? "]" : "",
+		      (unsigned)address_port(address));
+}
+
+static void describe_networks(struct buffer *out, const struct config_networks *networks)
+{
+	for (size_t i = 0; i < networks->count; i++) {
+		char text[ADDRESS_TEXT_MAX];
+		address_text(&networks->list[i].address, text);
+		buffer_printf(out, "%s%s/%u", i > 0 ? ", " : "", text,
+			      networks->list[i].prefix_bits);
+	}
+}
+
+static void describe_listener(const struct config_listener *listener, struct buffer *out)
+{
+	static const char *const words[] = {
+		[CONFIG_TLS_NONE] = "no TLS",
+		[CONFIG_TLS_STARTTLS] = "STARTTLS (STLS)",
+		[CONFIG_TLS_IMPLICIT] = "TLS from the first octet",
+	};
+	buffer_printf(out, "listen: ");
+	describe_address(out, &listener->address);
+	buffer_printf(out, ", %s", words[listener->tls]);
+	if (listener->tls == CONFIG_TLS_IMPLICIT) {
+		buffer_printf(out, "\n");
+		return;
+	}
+	buffer_printf(out, "; signing in without TLS: ");
+	if (address_is_loopback(&listener->address)) {
+		buffer_printf(out, "allowed (loopback)");
+	} else if (listener->plain_from.count > 0) {
+		describe_networks(out, &listener->plain_from);
+	} else {
+		buffer_printf(out, "refused");
+	}
+	buffer_printf(out, "\n");
+}
+
+static void describe_certificates(const struct config *config, struct buffer *out)
+{
+	static const char *const versions[] = {
+		[TLS_1_2] = "1.2",
+		[TLS_1_3] = "1.3",
+		[TLS_1_0] = "1.0",
+	};
+	if (config->certificate_count == 0) {
+		buffer_printf(out, "tls: no certificate\n");
+		return;
+	}
+	buffer_printf(out, "tls: version %s or later\n", versions[config->minimum_tls]);
+	for (size_t i = 0; i < config->certificate_count; i++) {
+		const struct tls_certificate *pair = &config->certificates[i];
+		buffer_printf(out, "tls: certificate %s, key %s%s\n", pair->certificate,
+			      pair->key, i == 0 ? " (default)" : " (for its names)");
+	}
+}
+
+static void describe_trust(const struct config_route *route, struct buffer *out)
+{
+	if (route->security == CONFIG_IMAP_PLAIN) {
+		buffer_printf(out, "    no TLS to the server%s\n",
+			      route->allow_plain ? " (allow-plain)" : " (loopback)");
+		return;
+	}
+	buffer_printf(out, "    certificate checked for %s against %s", route->host,
+		      route->ca_file != NULL ? route->ca_file
+					     : "the system's authorities");
+	if (route->pin_count > 0) {
+		buffer_printf(out, ", key must be one of %zu pinned", route->pin_count);
+	}
+	if (route->client_certificate != NULL) {
+		buffer_printf(out, ", client certificate %s", route->client_certificate);
+	}
+	buffer_printf(out, "\n");
+}
+
+static void describe_mapping(const struct config_route *route, struct buffer *out)
+{
+	static const char *const without_uidplus[] = {
+		[CONFIG_LEAVE] = "leave",
+		[CONFIG_CAREFUL] = "careful",
+		[CONFIG_NEVER] = "never",
+	};
+	buffer_printf(out, "    user %s, folder %s", route->user, route->folder);
+	if (route->folder_separator != '\0') {
+		buffer_printf(out, ", or another one after \"%c\" in the user name",
+			      route->folder_separator);
+	}
+	buffer_printf(out, "\n    unique-id %s, mark-read %s, without-uidplus %s\n",
+		      route->unique_id.text, route->mark_read ? "true" : "false",
+		      without_uidplus[route->without_uidplus]);
+	buffer_printf(out, "    forward-client %s, when-locked %s, nul %s\n",
+		      route->forward_client == CONFIG_FORWARD_ID ? "id" : "none",
+		      route->when_locked == CONFIG_SHARE ? "share" : "refuse",
+		      route->nul == CONFIG_NUL_REPLACE ? "replace" : "keep");
+}
+
+static void describe_route(const struct config_route *route, size_t index,
+			   struct buffer *out)
+{
+	static const char *const schemes[] = {
+		[CONFIG_IMAPS] = "imaps",
+		[CONFIG_IMAP_STARTTLS] = "imap+starttls",
+		[CONFIG_IMAP_PLAIN] = "imap",
+	};
+	bool v6 = false;
+	for (const char *c = route->host; *c != '\0'; c++) {
+		v6 = v6 || *c == ':';
+	}
+	buffer_printf(out, "routes[%zu]: users \"%s\" go to %s://%s%s%s:%u\n", index,
+		      route->match, schemes[route->security], v6 ? "[" : "", route->host,
+		      v6 ? "]" : "", (unsigned)route->port);
+	describe_trust(route, out);
+	describe_mapping(route, out);
+}
+
+static void describe_limits(const struct config_limits *limits, struct buffer *out)
+{
+	buffer_printf(out, "limits: sessions %u, %u from one address\n", limits->sessions,
+		      limits->sessions_per_address);
+	describe_ms(out, "limits: idle ", limits->idle_ms);
+	describe_ms(out, ", write-stall ", limits->write_stall_ms);
+	describe_ms(out, ", sign-in ", limits->sign_in_ms);
+	describe_ms(out, ", upstream-sign-in ", limits->upstream_sign_in_ms);
+	describe_ms(out, "\nlimits: connect ", limits->connect_ms);
+	describe_ms(out, ", tls ", limits->tls_ms);
+	describe_ms(out, ", authenticate ", limits->authenticate_ms);
+	describe_ms(out, ", command ", limits->command_ms);
+	buffer_printf(out, "\nlimits: minimum-rate %llu octets a second%s",
+		      (unsigned long long)limits->minimum_rate,
+		      limits->minimum_rate == 0 ? " (off)" : "");
+	if (limits->sign_in_delay_max_ms == 0) {
+		buffer_printf(out, ", sign-in-delay off\n");
+		return;
+	}
+	describe_ms(out, ", sign-in-delay ", limits->sign_in_delay_min_ms);
+	describe_ms(out, "..", limits->sign_in_delay_max_ms);
+	buffer_printf(out, "\n");
+}
+
+static void describe_notes(const struct config *config, struct buffer *out)
+{
+	if (config->limits.idle_ms < RFC_IDLE_MS) {
+		buffer_printf(out, "note: limits.idle is below the 10 minutes that "
+				   "RFC 1939 section 3 asks for\n");
+	}
+	if (config->limits.sign_in_delay_max_ms == 0) {
+		buffer_printf(out, "note: limits.sign-in-delay is off: wrong passwords "
+				   "can be tried without a pause\n");
+	}
+	if (config->minimum_tls == TLS_1_0) {
+		buffer_printf(out, "note: tls.minimum 1.0 lets old devices in; its "
+				   "versions below 1.2 are broken\n");
+	}
+	for (size_t i = 0; i < config->route_count; i++) {
+		const struct config_route *route = &config->routes[i];
+		if (route->security == CONFIG_IMAP_PLAIN && route->allow_plain) {
+			buffer_printf(out,
+				      "note: routes[%zu] sends passwords to %s in "
+				      "the clear (allow-plain)\n",
+				      i, route->host);
+		}
+	}
+}
+
+void config_describe(const struct config *config, struct buffer *out)
+{
+	static const char *const levels[] = { [LOG_ERROR] = "error",
+					      [LOG_WARNING] = "warning",
+					      [LOG_INFO] = "info",
+					      [LOG_DEBUG] = "debug" };
+	for (size_t i = 0; i < config->listener_count; i++) {
+		describe_listener(&config->listeners[i], out);
+	}
+	describe_certificates(config, out);
+	buffer_printf(out, "state: %s\n",
+		      config->state != NULL ? config->state : "none, nothing is kept");
+	buffer_printf(out, "workers: %u\n", config->workers);
+	for (size_t i = 0; i < config->route_count; i++) {
+		describe_route(&config->routes[i], i, out);
+	}
+	describe_limits(&config->limits, out);
+	buffer_printf(out, "log: %s, level %s\n",
+		      config->log_format == LOG_JSON ? "json" : "logfmt",
+		      levels[config->log_level]);
+	describe_notes(config, out);
+}

@@ -1,0 +1,97 @@
+/*
+ * The configuration as the file spells it: every setting a text, NULL where absent.
+ * What a text means is judged in config_check.c, so that all mistakes come at once.
+ * Inside of proxy/config only.
+ */
+#ifndef PROXY_CONFIG_CONFIG_RAW_H
+#define PROXY_CONFIG_CONFIG_RAW_H
+
+#include "proxy/config/config.h"
+
+#define CONFIG_FILE_MAX ((size_t)1 << 20)   // octets of a configuration file
+#define CONFIG_ERRORS_MAX ((size_t)1 << 16) // octets of all messages together
+
+struct config_raw_listener {
+	char *address, *tls;
+	char **plain_from;
+	unsigned plain_from_count;
+};
+
+struct config_raw_certificate {
+	char *certificate, *key;
+};
+
+struct config_raw_tls {
+	char *certificate, *key, *minimum;
+	struct config_raw_certificate *additional;
+	unsigned additional_count;
+};
+
+struct config_raw_route {
+	char *match, *server, *allow_plain, *user;
+	char *ca_file, *client_certificate, *client_key;
+	char **pins;
+	unsigned pins_count;
+	char *folder, *folder_separator, *unique_id, *uid_only, *mark_read;
+	char *without_uidplus, *forward_client, *when_locked, *nul;
+};
+
+struct config_raw_limits {
+	char *sessions, *sessions_per_address;
+	char *idle, *write_stall, *sign_in, *upstream_sign_in;
+	char *connect, *tls, *authenticate, *command;
+	char *minimum_rate, *sign_in_delay;
+};
+
+struct config_raw_log {
+	char *format, *level;
+};
+
+struct config_raw {
+	struct config_raw_listener *listen;
+	unsigned listen_count;
+	struct config_raw_tls *tls; // NULL: section absent or empty, as below
+	char *state, *workers;
+	struct config_raw_route *routes;
+	unsigned routes_count;
+	struct config_raw_limits *limits;
+	struct config_raw_log *log;
+};
+
+/*
+ * YAML text to the raw form; the first structural mistake is reported as
+ * "name:line:column: ...". True with *out NULL: the text holds no setting at all.
+ */
+bool config_yaml_read(struct bytes text, const char *name, struct config_raw **out,
+		      struct config_errors *errors);
+void config_yaml_free(struct config_raw *raw); // NULL is fine
+
+/*
+ * Judge the raw form. NULL where there were mistakes: each one is reported by its path.
+ * url_form: the settings come from the command line's URL, and messages say so.
+ */
+struct config *config_check(const struct config_raw *raw, bool url_form,
+			    struct config_errors *errors);
+
+/* config_load() without the file: name stands for the path in messages. */
+struct config *config_parse(struct bytes text, const char *name,
+			    struct config_errors *errors);
+
+/* One more mistake: counts it and adds a line (dropped where text is full). */
+void config_errors_add(struct config_errors *errors, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* What may stand in a message: bounded, control octets escaped, in double quotes. */
+struct config_quoted {
+	char text[96];
+};
+
+struct config_quoted config_quote(struct bytes text);
+
+/*
+ * The word of the list that text was probably meant to be: a slip or two away. NULL:
+ * none is near.
+ */
+const char *config_nearest(const char *text, const char *const *words, size_t count);
+
+#endif

@@ -1,0 +1,229 @@
+/*
+ * All goes well: sign in, lock, SELECT, snapshot; commands; close. What can go wrong:
+ * the connection is lost between commands. Servers drop idle connections and Microsoft
+ * cuts at token expiry, so that alone is no reason to end a session.
+ */
+#include "proxy/mailbox/maildrop.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+
+#define SILENCE_MS (4 * 60 * 1000)
+#define LOCK_KEY_MAX 1024
+
+static bool hides_deleted(const struct maildrop *maildrop)
+{
+	return maildrop->upstream->route->without_uidplus == CONFIG_LEAVE &&
+	       !(maildrop->capabilities & IMAP_UIDPLUS);
+}
+
+/* The same maildrop under any spelling of its user has one key. */
+static bool lock_key(const struct maildrop *maildrop, struct buffer *out)
+{
+	const struct config_route *route = maildrop->upstream->route;
+
+	if (!buffer_printf(out, "%s:%u\n%s\n%s", route->host, route->port, maildrop->user.at,
+			   maildrop->folder)) {
+		return false;
+	}
+	for (size_t i = 0; i < out->len; i++) {
+		out->data[i] = (char)tolower((unsigned char)out->data[i]);
+	}
+	return true;
+}
+
+static bool lock(struct maildrop *maildrop, struct locks *locks, struct failure *failure)
+{
+	struct buffer key;
+
+	if (maildrop->upstream->route->when_locked == CONFIG_SHARE) {
+		return true;
+	}
+	buffer_init(&key, LOCK_KEY_MAX);
+	if (lock_key(maildrop, &key)) {
+		maildrop->lock = lock_acquire(locks, buffer_bytes(&key));
+	}
+	buffer_release(&key);
+	if (!maildrop->lock) {
+		failure_set(failure, FAILURE_IN_USE, "another session has this maildrop");
+		return failure_advise(failure, "wait until it ends, or set when-locked: share");
+	}
+	return true;
+}
+
+SUSPENDS static bool connect_upstream(struct maildrop *maildrop, uint64_t deadline_ms,
+				      struct imap_timing *timing, struct failure *failure)
+{
+	const struct imap_credential credential = {
+		.mechanism = maildrop->mechanism,
+		.user = secret_bytes(&maildrop->user),
+		.secret = secret_bytes(&maildrop->secret),
+	};
+
+	maildrop->imap = imap_open(maildrop->upstream, &credential, &maildrop->client,
+				   deadline_ms, timing, failure);
+	if (!maildrop->imap) {
+		return false;
+	}
+	maildrop->capabilities = imap_capabilities(maildrop->imap);
+	return true;
+}
+
+SUSPENDS static bool select_folder(struct maildrop *maildrop, struct failure *failure)
+{
+	return imap_select(maildrop->imap, maildrop->folder, &maildrop->mailbox, failure);
+}
+
+SUSPENDS static bool open_whole(struct maildrop *maildrop, struct locks *locks,
+				uint64_t deadline_ms, struct imap_timing *timing,
+				struct failure *failure)
+{
+	const uint64_t before = loop_now_ms();
+
+	if (!connect_upstream(maildrop, deadline_ms, timing, failure) ||
+	    !lock(maildrop, locks, failure)) {
+		return false;
+	}
+	const uint64_t signed_in = loop_now_ms();
+
+	if (!select_folder(maildrop, failure) ||
+	    !snapshot_build(&maildrop->snapshot, maildrop->imap, &maildrop->mailbox,
+			    &maildrop->upstream->route->unique_id, hides_deleted(maildrop),
+			    failure)) {
+		return false;
+	}
+	if (timing && signed_in >= before) {
+		timing->ms[IMAP_STAGE_SELECT] = loop_now_ms() - signed_in;
+	}
+	imap_set_ceiling(maildrop->imap, DEADLINE_NEVER);
+	return true;
+}
+
+SUSPENDS bool maildrop_open(struct maildrop *maildrop,
+			    const struct maildrop_request *request, uint64_t deadline_ms,
+			    struct imap_timing *timing, struct failure *failure)
+{
+	*maildrop = (struct maildrop){
+		.upstream = request->upstream,
+		.mechanism = request->mechanism,
+		.folder = memory_copy_text(bytes_of(request->folder)),
+		.client = request->client,
+	};
+	secret_set(&maildrop->user, request->user);
+	secret_set(&maildrop->secret, request->secret);
+	if (!open_whole(maildrop, request->locks, deadline_ms, timing, failure)) {
+		maildrop_close(maildrop);
+		return false;
+	}
+	return true;
+}
+
+bool maildrop_can_delete(const struct maildrop *maildrop, struct failure *failure)
+{
+	const struct config_route *route = maildrop->upstream->route;
+
+	if (maildrop->mailbox.read_only || !maildrop->mailbox.deletable) {
+		failure_set(failure, FAILURE_PERMANENT,
+			    maildrop->mailbox.read_only
+				    ? "the folder is read-only"
+				    : "the folder does not allow \\Deleted to be set");
+		return failure_advise(failure,
+				      "the account needs the right to delete in this folder");
+	}
+	if (route->without_uidplus == CONFIG_NEVER &&
+	    !(maildrop->capabilities & IMAP_UIDPLUS)) {
+		failure_set(failure, FAILURE_PERMANENT,
+			    "the server has no UIDPLUS and without-uidplus is never");
+		return failure_advise(failure, "delete with another client, or choose leave "
+					       "or careful");
+	}
+	return true;
+}
+
+/* A sign-in that worked and now does not is no reason to ask anybody for a password. */
+static bool soften(struct failure *failure)
+{
+	if (failure->kind == FAILURE_AUTH) {
+		failure->kind = FAILURE_TEMPORARY;
+	}
+	return failure_prefix(failure, "reconnecting to the IMAP server");
+}
+
+SUSPENDS static bool reopen(struct maildrop *maildrop, struct failure *failure)
+{
+	const uint64_t limit_ms = maildrop->upstream->limits->upstream_sign_in_ms;
+
+	if (!connect_upstream(maildrop, loop_deadline_ms(limit_ms), NULL, failure)) {
+		return false;
+	}
+	if (!select_folder(maildrop, failure) ||
+	    !snapshot_verify(&maildrop->snapshot, maildrop->imap, &maildrop->mailbox,
+			     failure)) {
+		return false;
+	}
+	imap_set_ceiling(maildrop->imap, DEADLINE_NEVER);
+	maildrop->reconnects++;
+	return true;
+}
+
+/*
+ * Something arrived unasked: a change of the folder, or the server's goodbye. NOOP tells
+ * which, and is safe to lose.
+ */
+SUSPENDS static bool still_there(struct maildrop *maildrop)
+{
+	struct failure ignored;
+
+	if (!maildrop->imap || imap_is_lost(maildrop->imap)) {
+		return false;
+	}
+	return imap_is_quiet(maildrop->imap) || imap_noop(maildrop->imap, &ignored) ||
+	       !imap_is_lost(maildrop->imap);
+}
+
+SUSPENDS bool maildrop_ensure(struct maildrop *maildrop, struct failure *failure)
+{
+	if (still_there(maildrop)) {
+		return true;
+	}
+	maildrop_drop_connection(maildrop);
+	if (!reopen(maildrop, failure)) {
+		maildrop_drop_connection(maildrop);
+		return soften(failure);
+	}
+	return true;
+}
+
+SUSPENDS void maildrop_drop_connection(struct maildrop *maildrop)
+{
+	imap_close(maildrop->imap);
+	maildrop->imap = NULL;
+}
+
+SUSPENDS void maildrop_keep_alive(struct maildrop *maildrop)
+{
+	struct failure ignored;
+
+	if (maildrop->imap && !imap_is_lost(maildrop->imap) &&
+	    loop_now_ms() - imap_last_heard_ms(maildrop->imap) >= SILENCE_MS) {
+		imap_noop(maildrop->imap, &ignored);
+	}
+}
+
+void maildrop_rest(struct maildrop *maildrop)
+{
+	if (maildrop->imap) {
+		imap_rest(maildrop->imap);
+	}
+}
+
+SUSPENDS void maildrop_close(struct maildrop *maildrop)
+{
+	maildrop_drop_connection(maildrop);
+	lock_give_back(maildrop->lock);
+	snapshot_release(&maildrop->snapshot);
+	secret_release(&maildrop->secret);
+	secret_release(&maildrop->user);
+	free(maildrop->folder);
+	*maildrop = (struct maildrop){ 0 };
+}

@@ -1,0 +1,68 @@
+/*
+ * One signed-in user's maildrop: the upstream connection, the lock, the snapshot. It
+ * outlives a lost connection: the next need opens another, checks that every UID still
+ * means the same, and goes on.
+ */
+#ifndef PROXY_MAILBOX_MAILDROP_H
+#define PROXY_MAILBOX_MAILDROP_H
+
+#include "proxy/base/memory.h"
+#include "proxy/keeper/lock.h"
+#include "proxy/mailbox/snapshot.h"
+
+/* Who signs in, and to what. All borrowed during maildrop_open(). */
+struct maildrop_request {
+	struct upstream *upstream;
+	struct locks *locks;
+	enum sasl_mechanism mechanism;
+	struct bytes user;   // the upstream user
+	struct bytes secret; // password or token
+	const char *folder;
+	struct imap_client client; // lives as long as the maildrop
+};
+
+struct maildrop {
+	struct upstream *upstream; // borrowed
+	enum sasl_mechanism mechanism;
+	struct secret user;
+	struct secret secret; // kept to reconnect, wiped at the end
+	char *folder;         // owned
+	struct imap_client client;
+	struct imap *imap; // owned; NULL: lost, not yet needed again
+	struct imap_mailbox mailbox;
+	struct snapshot snapshot;
+	unsigned capabilities; // of the connection that was opened last
+	struct lock *lock; // NULL where the route shares
+	uint32_t reconnects;
+};
+
+/*
+ * Sign in upstream, lock, SELECT, build the snapshot, all before deadline_ms.
+ * Failures: imap_open()'s, imap_select()'s, snapshot_build()'s and FAILURE_IN_USE.
+ * timing may be NULL. On failure there is nothing to close.
+ */
+SUSPENDS bool maildrop_open(struct maildrop *maildrop,
+			    const struct maildrop_request *request, uint64_t deadline_ms,
+			    struct imap_timing *timing, struct failure *failure);
+
+/* May messages be deleted here? FAILURE_PERMANENT says why not. */
+bool maildrop_can_delete(const struct maildrop *maildrop, struct failure *failure);
+
+/*
+ * A live connection with the folder selected, reopened where the old one is lost. A
+ * failure is the end of the session.
+ */
+SUSPENDS bool maildrop_ensure(struct maildrop *maildrop, struct failure *failure);
+
+/* The connection failed: close it, so that maildrop_ensure() opens another. */
+SUSPENDS void maildrop_drop_connection(struct maildrop *maildrop);
+
+/* NOOP where the server was silent for long, so that it does not hang up. */
+SUSPENDS void maildrop_keep_alive(struct maildrop *maildrop);
+
+/* Give memory back before waiting for the client. */
+void maildrop_rest(struct maildrop *maildrop);
+
+SUSPENDS void maildrop_close(struct maildrop *maildrop);
+
+#endif

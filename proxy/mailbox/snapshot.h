@@ -1,0 +1,76 @@
+/*
+ * The maildrop as it was at sign-in (RFC 1939 section 4): message number to UID, octets
+ * and unique-id, frozen for the session; and the marks of DELE.
+ *
+ * Messages are in ascending order of UID. 16 octets a message, plus the provider's id
+ * where the unique-id template wants one.
+ */
+#ifndef PROXY_MAILBOX_SNAPSHOT_H
+#define PROXY_MAILBOX_SNAPSHOT_H
+
+#include "protocol/pop3_unique_id.h"
+#include "proxy/upstream/imap.h"
+
+struct message {
+	uint64_t octets : 62; // RFC822.SIZE
+	uint64_t deleted : 1; // marked by DELE
+	uint64_t retrieved : 1;
+	uint32_t imap_uid;
+	uint32_t extra; // where the provider's id stands in snapshot.ids
+};
+
+struct snapshot {
+	struct message *messages; // owned; index = msgno - 1
+	uint32_t count;
+	uint32_t room;
+	uint32_t deleted; // how many are marked
+	uint64_t octets;  // of those not marked
+	uint32_t uidvalidity;
+	uint32_t uidnext; // 0: unknown
+	const struct pop3_unique_id_template *unique_id; // borrowed
+	struct buffer ids; // GM-MSGID: 8 octets each; EMAILID: text, NUL
+};
+
+/*
+ * Build it from the folder that was just selected. Fails closed: the rows must be
+ * exactly the messages that exist, else FAILURE_TEMPORARY. hide_deleted: messages
+ * flagged \Deleted are left out.
+ */
+SUSPENDS bool snapshot_build(struct snapshot *snapshot, struct imap *imap,
+			     const struct imap_mailbox *mailbox,
+			     const struct pop3_unique_id_template *unique_id,
+			     bool hide_deleted, struct failure *failure);
+
+/*
+ * After a reconnect: does every UID still mean the same? Same UIDVALIDITY, no UIDNEXT
+ * that went back, same sizes. What vanished is fine. FAILURE_TEMPORARY: no.
+ */
+SUSPENDS bool snapshot_verify(const struct snapshot *snapshot, struct imap *imap,
+			      const struct imap_mailbox *mailbox, struct failure *failure);
+
+void snapshot_release(struct snapshot *snapshot);
+
+/* NULL where there is no such message or it is marked deleted. */
+struct message *snapshot_message(const struct snapshot *snapshot, uint32_t msgno);
+
+/* Messages not marked deleted. */
+uint32_t snapshot_left(const struct snapshot *snapshot);
+
+void snapshot_mark(struct snapshot *snapshot, struct message *message);
+void snapshot_unmark_all(struct snapshot *snapshot);
+
+/* The unique-id, and its length; never 0: checked when the snapshot was built. */
+size_t snapshot_unique_id(const struct snapshot *snapshot, const struct message *message,
+			  char out[POP3_UNIQUE_ID_MAX]);
+
+/* FNV-1a over the unique-ids of all messages not marked, for the log. */
+uint64_t snapshot_hash(const struct snapshot *snapshot);
+
+/*
+ * The marked UIDs from *index on as one compact set of at most out's maximum; *index
+ * is advanced. Empty: no more.
+ */
+void snapshot_marked_set(const struct snapshot *snapshot, uint32_t *index,
+			 struct buffer *out);
+
+#endif

@@ -1,0 +1,456 @@
+/*
+ * A stream does its I/O by plain non-blocking calls (recv, send, SSL_read, SSL_write) and
+ * waits for readiness where they would block. The only callback wakes the task.
+ *
+ * The poll handle stays armed when its event came, since the next wait mostly is for the
+ * same; it is stopped when it fires with nobody waiting. So a dialogue costs no
+ * epoll_ctl.
+ */
+#include "proxy/rt/stream.h"
+
+#include "proxy/base/memory.h"
+#include "proxy/rt/stream_buffer.h"
+#include "proxy/rt/tls_session.h"
+#include "proxy/rt/wait.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define ROOM_MIN 1024
+#define DISCARD_MAX 262144 // unread input swallowed when closing
+
+struct stream {
+	int fd;
+	int armed; // the events that poll is started for, 0: stopped
+	bool is_aborted;
+	bool is_broken; // TLS failed: no close_notify
+	uv_poll_t poll;
+	struct task *waiter;
+	SSL *ssl; // NULL: plain
+	struct stream_buffer in, out;
+	uint64_t octets_in, octets_out;
+	struct address peer;
+	char tls_text[64];
+};
+
+static void set_option(int fd, int level, int name, int value)
+{
+	/* Not every socket knows every option (a socketpair none of these). */
+	(void)setsockopt(fd, level, name, &value, sizeof(value));
+}
+
+struct stream *stream_new(int fd, const struct address *peer)
+{
+	struct stream *stream = memory_new(sizeof(*stream));
+	stream->fd = fd;
+	stream->peer = *peer;
+	set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+	set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, 120);
+	set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, 30);
+	set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, 4);
+	int failed = uv_poll_init(loop_uv(), &stream->poll, fd);
+	assert(!failed);
+	(void)failed;
+	stream->poll.data = stream;
+	return stream;
+}
+
+const struct address *stream_peer(const struct stream *stream)
+{
+	return &stream->peer;
+}
+
+static void on_ready(uv_poll_t *poll, int status, int events)
+{
+	struct stream *stream = poll->data;
+	(void)events; // the next recv() or send() finds out
+	if (status < 0) {
+		stream->armed = 0; // libuv has stopped it
+	} else if (!stream->waiter) {
+		uv_poll_stop(poll);
+		stream->armed = 0;
+	}
+	task_wake(stream->waiter);
+}
+
+static SUSPENDS bool wait_for(struct stream *stream, int events, uint64_t deadline_ms,
+			      struct failure *failure)
+{
+	if (stream->armed != events) {
+		uv_poll_start(&stream->poll, events, on_ready);
+		stream->armed = events;
+	}
+	stream->waiter = task_self();
+	enum wake why = task_wait(deadline_ms);
+	stream->waiter = NULL;
+	return wake_check(why,
+			  events == UV_READABLE ? "the peer sent nothing in time"
+						: "the peer took nothing in time",
+			  failure);
+}
+
+/* Asked before every system call, so that a busy peer is no way past any limit. */
+static SUSPENDS bool may_go_on(struct stream *stream, uint64_t deadline_ms,
+			       struct failure *failure)
+{
+	task_give_way();
+	if (stream->is_aborted || task_is_cancelled()) {
+		return wake_check(WAKE_CANCELLED, "", failure);
+	}
+	if (loop_now_ms() >= deadline_ms) {
+		return wake_check(WAKE_DEADLINE, "the time was up", failure);
+	}
+	return true;
+}
+
+/* What one attempt of a system call came to: octets moved, or what to wait for. */
+struct attempt {
+	size_t moved;
+	int wait; // UV_READABLE, UV_WRITABLE, 0: do not wait
+};
+
+/* Of a TLS call that moved nothing. */
+static bool tls_attempt(struct stream *stream, int result, struct attempt *attempt,
+			struct failure *failure)
+{
+	int error = errno;
+	switch (SSL_get_error(stream->ssl, result)) {
+	case SSL_ERROR_WANT_READ:
+		attempt->wait = UV_READABLE;
+		return true;
+	case SSL_ERROR_WANT_WRITE:
+		attempt->wait = UV_WRITABLE;
+		return true;
+	case SSL_ERROR_ZERO_RETURN:
+		break;
+	default:
+		stream->is_broken = true;
+		break;
+	}
+	return tls_session_failure(stream->ssl, result, error, failure);
+}
+
+/* Of a plain call that moved nothing. */
+static bool plain_attempt(int error, int events, struct attempt *attempt,
+			  struct failure *failure)
+{
+	if (error == EAGAIN || error == EINTR) {
+		attempt->wait = events;
+		return true;
+	}
+	return failure_set(failure, FAILURE_PEER_GONE, "the connection is lost: %s",
+			   strerror(error));
+}
+
+static bool read_some(struct stream *stream, char *to, size_t size,
+		      struct attempt *attempt, struct failure *failure)
+{
+	*attempt = (struct attempt){ 0 };
+	if (stream->ssl) {
+		ERR_clear_error();
+		int result = SSL_read_ex(stream->ssl, to, size, &attempt->moved);
+		return result > 0 || tls_attempt(stream, result, attempt, failure);
+	}
+	ssize_t len = recv(stream->fd, to, size, 0);
+	if (len < 0) {
+		return plain_attempt(errno, UV_READABLE, attempt, failure);
+	}
+	attempt->moved = (size_t)len;
+	return len > 0 ||
+	       failure_set(failure, FAILURE_PEER_GONE, "the peer closed the connection");
+}
+
+static bool write_some(struct stream *stream, struct bytes text, struct attempt *attempt,
+		       struct failure *failure)
+{
+	*attempt = (struct attempt){ 0 };
+	if (stream->ssl) {
+		ERR_clear_error();
+		int result =
+			SSL_write_ex(stream->ssl, text.at, text.len, &attempt->moved);
+		return result > 0 || tls_attempt(stream, result, attempt, failure);
+	}
+	ssize_t len = send(stream->fd, text.at, text.len, MSG_NOSIGNAL);
+	if (len < 0) {
+		return plain_attempt(errno, UV_WRITABLE, attempt, failure);
+	}
+	attempt->moved = (size_t)len;
+	return true;
+}
+
+struct bytes stream_input(const struct stream *stream)
+{
+	return stream_buffer_text(&stream->in);
+}
+
+void stream_consume(struct stream *stream, size_t len)
+{
+	stream_buffer_take(&stream->in, len);
+}
+
+static SUSPENDS bool fill_once(struct stream *stream, uint64_t deadline_ms,
+			       struct attempt *attempt, struct failure *failure)
+{
+	char *room;
+	if (!may_go_on(stream, deadline_ms, failure)) {
+		return false;
+	}
+	size_t size = stream_buffer_room(&stream->in, &room);
+	if (size == 0) {
+		return failure_set(failure, FAILURE_PROTOCOL,
+				   "16 KiB of input nobody can make use of");
+	}
+	bool ok = read_some(stream, room, size, attempt, failure);
+	stream_buffer_put(&stream->in, attempt->moved);
+	return ok;
+}
+
+SUSPENDS bool stream_fill(struct stream *stream, uint64_t deadline_ms,
+			  struct failure *failure)
+{
+	struct attempt attempt;
+	do {
+		if (!fill_once(stream, deadline_ms, &attempt, failure)) {
+			return false;
+		}
+		if (attempt.wait &&
+		    !wait_for(stream, attempt.wait, deadline_ms, failure)) {
+			return false;
+		}
+	} while (attempt.moved == 0);
+	stream->octets_in += attempt.moved;
+	return true;
+}
+
+bool stream_is_quiet(struct stream *stream)
+{
+	char octet;
+	if (stream->is_aborted || stream->is_broken || stream_input(stream).len > 0) {
+		return false;
+	}
+	if (!stream->ssl) {
+		return recv(stream->fd, &octet, 1, MSG_PEEK) < 0 && errno == EAGAIN;
+	}
+	/* Takes in what is no data, such as tickets, and so may send, but never waits. */
+	ERR_clear_error();
+	int result = SSL_peek(stream->ssl, &octet, 1);
+	struct attempt attempt = { 0 };
+	return result <= 0 && tls_attempt(stream, result, &attempt, NULL);
+}
+
+SUSPENDS bool stream_flush(struct stream *stream, uint64_t deadline_ms,
+			   struct failure *failure)
+{
+	struct attempt attempt;
+	while (stream_pending(stream) > 0) {
+		if (!may_go_on(stream, deadline_ms, failure) ||
+		    !write_some(stream, stream_buffer_text(&stream->out), &attempt,
+				failure)) {
+			return false;
+		}
+		stream_buffer_take(&stream->out, attempt.moved);
+		stream->octets_out += attempt.moved;
+		if (attempt.wait &&
+		    !wait_for(stream, attempt.wait, deadline_ms, failure)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+SUSPENDS bool stream_room(struct stream *stream, char **room, size_t *size,
+			  uint64_t deadline_ms, struct failure *failure)
+{
+	*size = stream_buffer_room(&stream->out, room);
+	if (*size >= ROOM_MIN) {
+		return true;
+	}
+	if (!stream_flush(stream, deadline_ms, failure)) {
+		return false;
+	}
+	*size = stream_buffer_room(&stream->out, room);
+	return true;
+}
+
+void stream_wrote(struct stream *stream, size_t len)
+{
+	stream_buffer_put(&stream->out, len);
+}
+
+SUSPENDS bool stream_write(struct stream *stream, struct bytes text, uint64_t deadline_ms,
+			   struct failure *failure)
+{
+	while (text.len > 0) {
+		char *room;
+		size_t size = stream_buffer_room(&stream->out, &room);
+		size_t len = text.len < size ? text.len : size;
+		memcpy(room, text.at, len);
+		stream_buffer_put(&stream->out, len);
+		text.at += len;
+		text.len -= len;
+		if (len == size && !stream_flush(stream, deadline_ms, failure)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+size_t stream_pending(const struct stream *stream)
+{
+	return stream_buffer_text(&stream->out).len;
+}
+
+uint64_t stream_octets_in(const struct stream *stream)
+{
+	return stream->octets_in;
+}
+
+uint64_t stream_octets_out(const struct stream *stream)
+{
+	return stream->octets_out;
+}
+
+/* OpenSSL tells by itself what it waits for; a failure is explained for operators. */
+static SUSPENDS bool handshake(struct stream *stream, const char *host,
+			       uint64_t deadline_ms, struct failure *failure)
+{
+	while (may_go_on(stream, deadline_ms, failure)) {
+		ERR_clear_error();
+		int result = SSL_do_handshake(stream->ssl);
+		int error = errno;
+		if (result == 1) {
+			return true;
+		}
+		int wanted = SSL_get_error(stream->ssl, result);
+		if (wanted != SSL_ERROR_WANT_READ && wanted != SSL_ERROR_WANT_WRITE) {
+			stream->is_broken = true;
+			return tls_handshake_failure(stream->ssl, result, error, host,
+						     failure);
+		}
+		int events = wanted == SSL_ERROR_WANT_READ ? UV_READABLE : UV_WRITABLE;
+		if (!wait_for(stream, events, deadline_ms, failure)) {
+			return failure_prefix(failure, "TLS handshake");
+		}
+	}
+	return false;
+}
+
+static bool is_clean_for_tls(const struct stream *stream, struct failure *failure)
+{
+	return stream_input(stream).len == 0 ||
+	       failure_set(failure, FAILURE_PROTOCOL, "plaintext was sent ahead of TLS");
+}
+
+static void describe(struct stream *stream)
+{
+	int len =
+		snprintf(stream->tls_text, sizeof(stream->tls_text), "%s %s",
+			 SSL_get_version(stream->ssl), SSL_get_cipher_name(stream->ssl));
+	assert(len > 0 && (size_t)len < sizeof(stream->tls_text));
+	(void)len;
+}
+
+SUSPENDS bool stream_accept_tls(struct stream *stream, struct tls_server *server,
+				uint64_t deadline_ms, struct failure *failure)
+{
+	assert(!stream->ssl && stream_pending(stream) == 0);
+	if (!is_clean_for_tls(stream, failure)) {
+		return false;
+	}
+	stream->ssl = tls_server_session(server, stream->fd, failure);
+	if (!stream->ssl || !handshake(stream, NULL, deadline_ms, failure)) {
+		return false;
+	}
+	describe(stream);
+	return true;
+}
+
+SUSPENDS bool stream_connect_tls(struct stream *stream, struct tls_client *client,
+				 const char *host, uint64_t deadline_ms,
+				 struct failure *failure)
+{
+	assert(!stream->ssl && stream_pending(stream) == 0);
+	if (!is_clean_for_tls(stream, failure)) {
+		return false;
+	}
+	stream->ssl = tls_client_session(client, stream->fd, host, failure);
+	if (!stream->ssl || !handshake(stream, host, deadline_ms, failure) ||
+	    !tls_client_pinned(client, stream->ssl, failure)) {
+		return false;
+	}
+	describe(stream);
+	return true;
+}
+
+bool stream_is_tls(const struct stream *stream)
+{
+	return stream->tls_text[0] != '\0';
+}
+
+const char *stream_tls_text(const struct stream *stream)
+{
+	return stream_is_tls(stream) ? stream->tls_text : "none";
+}
+
+void stream_abort(struct stream *stream)
+{
+	stream->is_aborted = true;
+	task_wake(stream->waiter);
+}
+
+/*
+ * Unread input would make the kernel answer our close with a reset, which can overtake
+ * the last reply on its way to the peer.
+ */
+static void discard_input(int fd)
+{
+	size_t left = DISCARD_MAX;
+	ssize_t len;
+	do {
+		char sink[2048];
+		len = recv(fd, sink, sizeof(sink), MSG_DONTWAIT);
+		left -= sizeof(sink);
+	} while (len > 0 && left > 0);
+}
+
+static SUSPENDS void end(struct stream *stream)
+{
+	assert(!stream->waiter);
+	handle_close((uv_handle_t *)&stream->poll);
+	SSL_free(stream->ssl);
+	close(stream->fd);
+	stream_buffer_release(&stream->in);
+	stream_buffer_release(&stream->out);
+	free(stream);
+}
+
+SUSPENDS void stream_close(struct stream *stream)
+{
+	if (!stream) {
+		return;
+	}
+	if (stream->ssl && !stream->is_broken && SSL_is_init_finished(stream->ssl)) {
+		ERR_clear_error();
+		(void)SSL_shutdown(stream->ssl); // as far as the socket takes it
+	}
+	shutdown(stream->fd, SHUT_WR);
+	discard_input(stream->fd);
+	end(stream);
+}
+
+SUSPENDS void stream_reset(struct stream *stream)
+{
+	if (stream) {
+		struct linger hard = { .l_onoff = 1, .l_linger = 0 };
+		(void)setsockopt(stream->fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
+		end(stream);
+	}
+}

@@ -1,0 +1,30 @@
+/*
+ * What all sessions of a worker share: configuration, certificates, routes, locks.
+ */
+#ifndef PROXY_SESSION_SERVICE_H
+#define PROXY_SESSION_SERVICE_H
+
+#include "proxy/keeper/lock.h"
+#include "proxy/upstream/upstream.h"
+
+struct service {
+	const struct config *config;  // borrowed
+	struct tls_server *tls;       // owned; NULL: no certificate
+	struct upstream *upstreams;   // owned; one per route, same order
+	struct locks *locks;          // owned
+	struct session *sessions;     // session::next, every session that runs
+	uint32_t session_count;
+	bool draining;                // no new sessions
+};
+
+/* FAILURE_PERMANENT: a certificate or CA file that cannot be used, by name. */
+bool service_init(struct service *service, const struct config *config,
+		  struct failure *failure);
+
+/* No session may run any more. */
+void service_release(struct service *service);
+
+/* The route of this POP3 user; NULL: none. */
+struct upstream *service_route(const struct service *service, struct bytes user);
+
+#endif

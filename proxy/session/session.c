@@ -1,0 +1,316 @@
+/*
+ * All goes well: greeting, AUTHORIZATION, TRANSACTION, QUIT, UPDATE. What can go wrong:
+ * the client leaves, stalls or babbles, the upstream is lost, the service stops. Then the
+ * session ends without UPDATE, and one log line says why.
+ */
+#include "proxy/session/session_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#define REST_AFTER_MS 1000 // a client that waits this long may wait longer
+
+static const char *const end_names[] = {
+	[SESSION_QUIT] = "quit",
+	[SESSION_QUIT_UNCOMMITTED] = "quit, deletions not proven",
+	[SESSION_QUIT_EARLY] = "quit before sign-in",
+	[SESSION_CLIENT_GONE] = "client gone",
+	[SESSION_IDLE] = "idle",
+	[SESSION_SIGN_IN_TIMEOUT] = "sign-in took too long",
+	[SESSION_ERRORS] = "too many errors",
+	[SESSION_INJECTION] = "commands before TLS",
+	[SESSION_TLS_FAILED] = "TLS failed",
+	[SESSION_UPSTREAM] = "upstream lost",
+	[SESSION_TRUNCATED] = "message broke off",
+	[SESSION_CANCELLED] = "shutdown",
+	[SESSION_REFUSED] = "too many sessions",
+};
+
+uint64_t session_write_deadline_ms(const struct session *session)
+{
+	return loop_deadline_ms(session->service->config->limits.write_stall_ms);
+}
+
+/* Without TLS only where the listener or the network says so (RFC 8314). */
+bool session_allows_password(const struct session *session)
+{
+	const struct config_listener *listener = session->listener;
+
+	return stream_is_tls(session->client) || address_is_loopback(&listener->address) ||
+	       config_networks_contain(&listener->plain_from, stream_peer(session->client));
+}
+
+enum next session_client_failed(struct session *session, const struct failure *failure)
+{
+	if (failure->kind == FAILURE_CANCELLED) {
+		session->end = SESSION_CANCELLED;
+	} else if (failure->kind == FAILURE_TIMEOUT) {
+		session->end = session->signed_in ? SESSION_IDLE : SESSION_SIGN_IN_TIMEOUT;
+	} else {
+		session->end = SESSION_CLIENT_GONE;
+	}
+	return NEXT_CLOSE;
+}
+
+SUSPENDS enum next session_count_error(struct session *session, enum next next)
+{
+	if (next != NEXT_COMMAND || ++session->errors < ERRORS_MAX) {
+		return next;
+	}
+	session->end = SESSION_ERRORS;
+	return NEXT_CLOSE;
+}
+
+/*
+ * Wait for more of the client's octets. Memory is given back only from those who really
+ * wait: a client that downloads asks again at once.
+ */
+SUSPENDS static bool wait_for_client(struct session *session, uint64_t deadline_ms,
+				     struct failure *failure)
+{
+	const uint64_t soon_ms = loop_deadline_ms(REST_AFTER_MS);
+
+	if (!stream_flush(session->client, session_write_deadline_ms(session), failure)) {
+		return false;
+	}
+	if (stream_fill(session->client, soon_ms < deadline_ms ? soon_ms : deadline_ms,
+			failure)) {
+		return true;
+	}
+	if (failure->kind != FAILURE_TIMEOUT || loop_now_ms() >= deadline_ms) {
+		return false;
+	}
+	if (session->signed_in) {
+		maildrop_rest(&session->maildrop);
+	}
+	task_trim_stack();
+	return stream_fill(session->client, deadline_ms, failure);
+}
+
+SUSPENDS static enum session_line refuse_line(struct session *session,
+					      enum pop3_line_result result)
+{
+	const bool too_long = result == POP3_LINE_TOO_LONG;
+	enum next next = reply_mistake(session, too_long ? "line too long"
+							 : "control characters in the line");
+
+	if (next == NEXT_COMMAND && too_long && ++session->long_lines == LONG_LINES_MAX) {
+		session->end = SESSION_ERRORS;
+		next = NEXT_CLOSE;
+	}
+	if (next == NEXT_COMMAND && !too_long && !session->signed_in) {
+		session->end = SESSION_ERRORS; // no mail client talks like that
+		next = NEXT_CLOSE;
+	}
+	return next == NEXT_COMMAND ? SESSION_LINE_REFUSED : SESSION_LINE_NONE;
+}
+
+SUSPENDS enum session_line session_read_line(struct session *session, struct bytes *text)
+{
+	const uint64_t deadline_ms =
+		session->signed_in ? loop_deadline_ms(session->service->config->limits.idle_ms)
+				   : session->sign_in_deadline_ms;
+	struct failure failure;
+
+	for (;;) {
+		struct bytes input = stream_input(session->client);
+		const size_t before = input.len;
+		const enum pop3_line_result result =
+			pop3_line_next(&session->line, &input, text);
+
+		stream_consume(session->client, before - input.len);
+		if (result == POP3_LINE_READY) {
+			return SESSION_LINE_READY;
+		}
+		if (result != POP3_LINE_NEED_INPUT) {
+			return refuse_line(session, result);
+		}
+		if (!wait_for_client(session, deadline_ms, &failure)) {
+			session_client_failed(session, &failure);
+			return SESSION_LINE_NONE;
+		}
+	}
+}
+
+static void make_id(char out[17])
+{
+	uint64_t random = 0;
+
+	if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random)) {
+		abort();
+	}
+	snprintf(out, 17, "%016" PRIx64, random);
+}
+
+static struct session *create(struct service *service,
+			      const struct config_listener *listener,
+			      struct stream *client)
+{
+	struct session *session = memory_new(sizeof(*session));
+
+	session->service = service;
+	session->listener = listener;
+	session->client = client;
+	session->task = task_self();
+	session->started_ms = loop_now_ms();
+	session->sign_in_deadline_ms = loop_deadline_ms(service->config->limits.sign_in_ms);
+	session->end = SESSION_CLIENT_GONE;
+	session->long_line = memory_new(SASL_LINE_MAX);
+	pop3_line_init(&session->line, session->long_line, SASL_LINE_MAX);
+	buffer_init(&session->user, NAME_MAX_OCTETS);
+	make_id(session->id);
+	address_text(stream_peer(client), session->peer);
+	session->next = service->sessions;
+	service->sessions = session;
+	service->session_count++;
+	return session;
+}
+
+/* The long line has held passwords; TRANSACTION needs short ones only. */
+static void drop_long_line(struct session *session)
+{
+	if (session->long_line) {
+		memory_wipe(session->long_line, SASL_LINE_MAX);
+		free(session->long_line);
+		session->long_line = NULL;
+	}
+	pop3_line_init(&session->line, session->command_line, COMMAND_LINE_MAX);
+}
+
+static void log_end_of(const struct session *session, uint64_t hash)
+{
+	const enum log_level level = session->signed_in ? LOG_INFO : LOG_DEBUG;
+	struct log_line line;
+	char text[17];
+
+	if (!log_begin(&line, level, "session ended")) {
+		return;
+	}
+	log_string(&line, "session", session->id);
+	log_string(&line, "peer", session->peer);
+	log_string(&line, "tls", stream_tls_text(session->client));
+	log_text(&line, "user", buffer_bytes(&session->user));
+	log_string(&line, "reason", end_names[session->end]);
+	log_seconds(&line, "seconds", loop_now_ms() - session->started_ms);
+	if (session->signed_in) {
+		log_string(&line, "upstream", session->maildrop.upstream->route->server);
+		log_number(&line, "messages", session->maildrop.snapshot.count);
+		log_number(&line, "retrieved", session->retrieved);
+		log_number(&line, "retrieved_octets", session->retrieved_octets);
+		log_number(&line, "deleted", session->removed);
+		log_number(&line, "reconnects", session->maildrop.reconnects);
+		snprintf(text, sizeof(text), "%016" PRIx64, session->hash_at_start);
+		log_string(&line, "unique_ids_before", text);
+		snprintf(text, sizeof(text), "%016" PRIx64, hash);
+		log_string(&line, "unique_ids_after", text);
+	}
+	log_end(&line);
+}
+
+static void unlink_session(struct session *session)
+{
+	struct session **link = &session->service->sessions;
+
+	while (*link != session) {
+		link = &(*link)->next;
+	}
+	*link = session->next;
+	session->service->session_count--;
+}
+
+/* The one way out. */
+SUSPENDS static void finish(struct session *session)
+{
+	struct failure ignored;
+
+	log_end_of(session, session->end == SESSION_QUIT
+				    ? snapshot_hash(&session->maildrop.snapshot)
+				    : session->hash_at_start);
+	if (session->signed_in) {
+		maildrop_close(&session->maildrop);
+	}
+	if (session->end == SESSION_TRUNCATED) {
+		stream_reset(session->client);
+	} else {
+		stream_flush(session->client, loop_deadline_ms(1000), &ignored);
+		stream_close(session->client);
+	}
+	drop_long_line(session);
+	buffer_release(&session->user);
+	unlink_session(session);
+	free(session);
+}
+
+SUSPENDS static bool start_tls(struct session *session)
+{
+	const struct config_limits *limits = &session->service->config->limits;
+	struct failure failure;
+
+	if (session->listener->tls != CONFIG_TLS_IMPLICIT ||
+	    stream_accept_tls(session->client, session->service->tls,
+			      loop_deadline_ms(limits->tls_ms), &failure)) {
+		return true;
+	}
+	session->end = SESSION_TLS_FAILED;
+	log_say(LOG_INFO, "TLS failed", "peer %s: %s", session->peer, failure.text);
+	return false;
+}
+
+/* How many sessions this address has, this one included. */
+static uint32_t same_address(const struct session *session)
+{
+	uint32_t count = 0;
+
+	for (const struct session *s = session->service->sessions; s; s = s->next) {
+		count += address_in_network(stream_peer(s->client),
+					    stream_peer(session->client), 128);
+	}
+	return count;
+}
+
+SUSPENDS static bool admit(struct session *session)
+{
+	const struct config_limits *limits = &session->service->config->limits;
+	struct failure failure;
+
+	if (session->service->session_count <= limits->sessions &&
+	    same_address(session) <= limits->sessions_per_address) {
+		return true;
+	}
+	session->end = SESSION_REFUSED;
+	failure_set(&failure, FAILURE_TEMPORARY, "too many sessions (%" PRIu32 " in all)",
+		    session->service->session_count);
+	failure_advise(&failure, "raise limits.sessions or limits.sessions-per-address");
+	if (session->listener->tls != CONFIG_TLS_IMPLICIT) {
+		reply_refusal(session, "[SYS/TEMP] too many sessions, try again later",
+			      &failure);
+	}
+	return false;
+}
+
+SUSPENDS void session_run(struct service *service, const struct config_listener *listener,
+			  struct stream *client)
+{
+	struct session *session = create(service, listener, client);
+
+	if (admit(session) && start_tls(session) &&
+	    reply_ok(session, "popbridge ready") == NEXT_COMMAND &&
+	    authorization(session) == NEXT_STATE) {
+		drop_long_line(session);
+		if (transaction(session) == NEXT_STATE) {
+			update(session);
+		}
+	}
+	finish(session);
+}
+
+void session_cancel_all(struct service *service)
+{
+	for (struct session *session = service->sessions; session; session = session->next) {
+		if (!session->committing) {
+			task_cancel(session->task);
+		}
+	}
+}

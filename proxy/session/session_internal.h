@@ -1,0 +1,130 @@
+/*
+ * What the files of a session share. Nobody else includes this.
+ *
+ * session.c        life, reading lines, the log line at the end
+ * authorization.c  AUTHORIZATION: until somebody is signed in
+ * sign_in.c        a credential on its way upstream
+ * transaction.c    TRANSACTION: a verb, a function
+ * update.c         UPDATE: what QUIT does
+ * reply.c          answers; the one switch from failure kinds to response codes
+ */
+#ifndef PROXY_SESSION_SESSION_INTERNAL_H
+#define PROXY_SESSION_SESSION_INTERNAL_H
+
+#include "protocol/pop3_command.h"
+#include "protocol/pop3_line.h"
+#include "proxy/mailbox/maildrop.h"
+#include "proxy/session/session.h"
+
+#define COMMAND_LINE_MAX 512    // RFC 2449 says 255
+#define SASL_LINE_MAX (16 * 1024) // bearer tokens
+#define NAME_MAX_OCTETS 1024    // a user name, in its widest form
+#define ERRORS_MAX 25
+#define LONG_LINES_MAX 3
+
+/* What a verb's function says about what happens next. */
+enum next {
+	NEXT_COMMAND, // read another one
+	NEXT_STATE,   // this state is over: AUTHORIZATION or TRANSACTION is done
+	NEXT_CLOSE,   // hang up; session.end says why
+};
+
+/* The one reason a session ended: log field and metric label. */
+enum session_end {
+	SESSION_QUIT,             // in TRANSACTION, UPDATE done
+	SESSION_QUIT_UNCOMMITTED, // QUIT answered -ERR
+	SESSION_QUIT_EARLY,       // in AUTHORIZATION
+	SESSION_CLIENT_GONE,
+	SESSION_IDLE,
+	SESSION_SIGN_IN_TIMEOUT,
+	SESSION_ERRORS, // too many
+	SESSION_INJECTION,
+	SESSION_TLS_FAILED,
+	SESSION_UPSTREAM,  // lost, and nothing honest could be answered
+	SESSION_TRUNCATED, // a message broke off: reset
+	SESSION_CANCELLED, // shutdown
+	SESSION_REFUSED,   // too many sessions
+};
+
+struct session {
+	struct session *next; // in service->sessions
+	struct service *service;
+	const struct config_listener *listener;
+	struct stream *client; // owned
+	struct task *task;
+	char id[17];           // random: in log lines, and forwarded upstream
+	char peer[ADDRESS_TEXT_MAX];
+	uint64_t started_ms;
+	uint64_t sign_in_deadline_ms; // the client's part
+	struct pop3_line line;
+	char *long_line;              // owned: 16 KiB, in AUTHORIZATION
+	char command_line[COMMAND_LINE_MAX];
+	struct buffer user;           // the POP3 user name, from USER or SASL
+	bool user_given;              // by USER, PASS may follow
+	unsigned errors;
+	unsigned long_lines;
+	unsigned failed_sign_ins;
+	bool signed_in;
+	bool committing;              // must not be cancelled
+	bool cancelled;               // noticed while committing
+	struct maildrop maildrop;
+	uint64_t hash_at_start;
+	uint64_t retrieved;           // messages
+	uint64_t retrieved_octets;
+	uint64_t removed;             // messages, proven
+	enum session_end end;
+};
+
+/* session.c */
+
+enum session_line {
+	SESSION_LINE_READY,
+	SESSION_LINE_REFUSED, // too long or with control octets: -ERR was answered
+	SESSION_LINE_NONE,    // hang up; session.end says why
+};
+
+/* The next line, its end taken off. Flushes the answers before it waits. */
+SUSPENDS enum session_line session_read_line(struct session *session, struct bytes *text);
+
+/* A protocol error was answered. NEXT_CLOSE once there are too many. */
+SUSPENDS enum next session_count_error(struct session *session, enum next next);
+
+/* The client's stream failed: sets the end. Returns NEXT_CLOSE. */
+enum next session_client_failed(struct session *session, const struct failure *failure);
+
+/* May a password be sent on this connection? */
+bool session_allows_password(const struct session *session);
+
+uint64_t session_write_deadline_ms(const struct session *session);
+
+/* reply.c */
+
+SUSPENDS enum next reply_ok(struct session *session, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+/* The client's own mistake: counted. */
+SUSPENDS enum next reply_mistake(struct session *session, const char *text);
+/* -ERR [CODE] ... (ref 7F3A9C), and the log line that the reference finds. */
+SUSPENDS enum next reply_failure(struct session *session, const struct failure *failure);
+/* The same with words of its own in front of the reference, code included. */
+SUSPENDS enum next reply_refusal(struct session *session, const char *answer,
+				 const struct failure *failure);
+/* A message that is gone: no fault of anybody's, with a reference. */
+SUSPENDS enum next reply_gone(struct session *session, uint32_t msgno);
+/* One line of a listing, CR LF included. */
+SUSPENDS enum next reply_text(struct session *session, struct bytes text);
+SUSPENDS enum next reply_format(struct session *session, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+SUSPENDS enum next reply_end(struct session *session); // "."
+SUSPENDS enum next reply_capabilities(struct session *session);
+
+/* authorization.c, transaction.c, update.c */
+
+SUSPENDS enum next authorization(struct session *session);
+SUSPENDS enum next transaction(struct session *session);
+SUSPENDS void update(struct session *session);
+
+/* sign_in.c: upstream. NEXT_STATE: signed in, answered +OK. */
+SUSPENDS enum next sign_in(struct session *session, enum sasl_mechanism mechanism,
+			   struct bytes user, struct bytes secret);
+
+#endif

@@ -1,0 +1,376 @@
+/*
+ * An IMAP connection's life and its event pump.
+ *
+ * All goes well: imap_sign_in.c opens it, everybody sends commands and pulls events
+ * here, imap_close() says LOGOUT. What can go wrong: the server says BYE, breaks the
+ * protocol, closes, or a deadline passes; each marks the connection lost, once, here.
+ */
+#include "proxy/upstream/imap_internal.h"
+
+#include "proxy/base/memory.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COMMAND_MAX 9000 // a set of 8 KiB and its verb
+
+bool imap_lose(struct imap *imap)
+{
+	imap->lost = true;
+	return false;
+}
+
+void imap_set_ceiling(struct imap *imap, uint64_t deadline_ms)
+{
+	imap->ceiling_ms = deadline_ms;
+}
+
+void imap_set_deadline(struct imap *imap, uint64_t ms)
+{
+	const uint64_t deadline_ms = loop_deadline_ms(ms);
+
+	imap->deadline_ms =
+		deadline_ms < imap->ceiling_ms ? deadline_ms : imap->ceiling_ms;
+}
+
+/* EXPUNGE n: one message less, and maybe one of those that SELECT counted. */
+static void note_expunge(struct imap_selection *selection, uint64_t number)
+{
+	if (number <= selection->left) {
+		selection->left--;
+	}
+	if (selection->mailbox.exists > 0) {
+		selection->mailbox.exists--;
+	}
+}
+
+static void note_code(struct imap *imap, const struct imap_wire_event *event)
+{
+	struct imap_mailbox *mailbox = &imap->selection.mailbox;
+
+	if (event->code == IMAP_WIRE_CODE_CAPABILITY) {
+		imap->capabilities = imap_capability_parse(event->code_text);
+		imap->capabilities_given = true;
+	} else if (event->code == IMAP_WIRE_CODE_UIDVALIDITY) {
+		mailbox->uidvalidity = (uint32_t)event->number;
+	} else if (event->code == IMAP_WIRE_CODE_UIDNEXT) {
+		mailbox->uidnext = (uint32_t)event->number;
+	} else if (event->code == IMAP_WIRE_CODE_UIDNOTSTICKY) {
+		imap->selection.uid_not_sticky = true;
+	} else if (event->code == IMAP_WIRE_CODE_PERMANENTFLAGS) {
+		mailbox->deletable = event->number != 0;
+	} else if (event->code == IMAP_WIRE_CODE_READ_ONLY) {
+		mailbox->read_only = true;
+	} else if (event->code == IMAP_WIRE_CODE_READ_WRITE) {
+		mailbox->read_only = false;
+	}
+}
+
+static void copy_text(struct bytes text, char *out, size_t size)
+{
+	const size_t len = text.len < size - 1 ? text.len : size - 1;
+
+	if (len > 0) {
+		memcpy(out, text.at, len);
+	}
+	out[len] = '\0';
+}
+
+static void note_answer(struct imap *imap, const struct imap_wire_event *event)
+{
+	imap->answer.given = true;
+	imap->answer.condition = event->condition;
+	imap->answer.code = event->code;
+	copy_text(event->text, imap->answer.text, sizeof(imap->answer.text));
+}
+
+static bool note_status(struct imap *imap, const struct imap_wire_event *event,
+			struct failure *failure)
+{
+	note_code(imap, event);
+	if (event->tag.len > 0) {
+		note_answer(imap, event);
+		return true;
+	}
+	if (event->condition == IMAP_WIRE_BYE) {
+		note_answer(imap, event);
+		imap_lose(imap);
+		return imap_refused(imap, FAILURE_PEER_GONE,
+				    "the server ended the connection", failure);
+	}
+	return true;
+}
+
+/* What any response tells about the connection, whoever asked. */
+static bool note(struct imap *imap, const struct imap_wire_event *event,
+		 struct failure *failure)
+{
+	struct imap_selection *selection = &imap->selection;
+
+	if (event->kind == IMAP_WIRE_STATUS) {
+		return note_status(imap, event, failure);
+	}
+	if (event->kind == IMAP_WIRE_CAPABILITY) {
+		imap->capabilities = imap_capability_parse(event->text);
+		imap->capabilities_given = true;
+	} else if (event->kind == IMAP_WIRE_EXISTS) {
+		if (!selection->exists_given) {
+			selection->left = (uint32_t)event->number;
+		}
+		selection->exists_given = true;
+		selection->mailbox.exists = (uint32_t)event->number;
+	} else if (event->kind == IMAP_WIRE_EXPUNGE) {
+		note_expunge(selection, event->number);
+	} else if (event->kind == IMAP_WIRE_VIOLATION) {
+		imap_lose(imap);
+		return failure_set(failure, FAILURE_PROTOCOL,
+				   "the server broke the IMAP protocol: %s", event->why);
+	}
+	return true;
+}
+
+/*
+ * How long the next wait may be. A body has no time limit but a minimum rate, counted
+ * over a command's time of our own waiting: a client that reads slowly is not the
+ * server's fault.
+ */
+static uint64_t fill_deadline(const struct imap *imap)
+{
+	if (!imap->reading.open) {
+		return imap->deadline_ms;
+	}
+	return loop_deadline_ms(imap->upstream->limits->command_ms -
+				imap->reading.waited_ms);
+}
+
+static bool judge_rate(struct imap *imap, uint64_t waited_ms, struct failure *failure)
+{
+	struct imap_reading *reading = &imap->reading;
+	const uint64_t rate = imap->upstream->limits->minimum_rate;
+	const uint64_t window_ms = imap->upstream->limits->command_ms;
+
+	reading->waited_ms += waited_ms;
+	if (reading->waited_ms < window_ms) {
+		return true;
+	}
+	if (reading->window_octets < rate * window_ms / 1000) {
+		return failure_set(failure, FAILURE_TIMEOUT,
+				   "the server sent a message slower than %" PRIu64
+				   " octets a second",
+				   rate);
+	}
+	reading->waited_ms = 0;
+	reading->window_octets = 0;
+	return true;
+}
+
+SUSPENDS static bool fill(struct imap *imap, struct failure *failure)
+{
+	const uint64_t before = loop_now_ms();
+
+	if (!stream_flush(imap->stream, imap->deadline_ms, failure) ||
+	    !stream_fill(imap->stream, fill_deadline(imap), failure)) {
+		return imap_lose(imap);
+	}
+	imap->last_heard_ms = loop_now_ms();
+	if (imap->reading.open &&
+	    !judge_rate(imap, imap->last_heard_ms - before, failure)) {
+		return imap_lose(imap);
+	}
+	return true;
+}
+
+SUSPENDS bool imap_event(struct imap *imap, struct imap_wire_event *event,
+			 struct failure *failure)
+{
+	for (;;) {
+		stream_consume(imap->stream, imap->taken);
+		const struct bytes input = stream_input(imap->stream);
+		struct bytes rest = input;
+
+		imap_wire_next(&imap->wire, &rest, event);
+		imap->taken = input.len - rest.len;
+		if (event->kind != IMAP_WIRE_NEED_INPUT) {
+			return note(imap, event, failure);
+		}
+		stream_consume(imap->stream, imap->taken);
+		imap->taken = 0;
+		if (!fill(imap, failure)) {
+			return false;
+		}
+	}
+}
+
+bool imap_refused(const struct imap *imap, enum failure_kind kind, const char *what,
+		  struct failure *failure)
+{
+	static const char *const conditions[] = {
+		[IMAP_WIRE_OK] = "OK",   [IMAP_WIRE_NO] = "NO",
+		[IMAP_WIRE_BAD] = "BAD", [IMAP_WIRE_PREAUTH] = "PREAUTH",
+		[IMAP_WIRE_BYE] = "BYE",
+	};
+	const struct imap_answer *answer = &imap->answer;
+
+	return failure_set(failure, kind, "%s: %s %s %s", what,
+			   conditions[answer->condition], imap_wire_code_name(answer->code),
+			   answer->text);
+}
+
+SUSPENDS bool imap_send(struct imap *imap, unsigned expect, struct failure *failure,
+			const char *format, ...)
+{
+	struct buffer command;
+	va_list arguments;
+	bool fits;
+	bool sent;
+	char *text = NULL;
+
+	va_start(arguments, format);
+	const int len = vasprintf(&text, format, arguments);
+	va_end(arguments);
+	if (len < 0) {
+		return failure_set(failure, FAILURE_TEMPORARY, "out of memory");
+	}
+	snprintf(imap->tag, sizeof(imap->tag), "P%s%u", imap->tag_secret,
+		 ++imap->tag_number % 1000000);
+	imap->answer = (struct imap_answer){ 0 };
+	imap_wire_begin_command(&imap->wire, expect);
+	imap_set_deadline(imap, imap->upstream->limits->command_ms);
+	buffer_init(&command, COMMAND_MAX);
+	fits = buffer_printf(&command, "%s %s\r\n", imap->tag, text);
+	free(text);
+	sent = fits && stream_write(imap->stream, buffer_bytes(&command),
+				    imap->deadline_ms, failure);
+	buffer_release(&command);
+	if (!fits) {
+		return failure_set(failure, FAILURE_TEMPORARY, "a command grew too long");
+	}
+	return sent || imap_lose(imap);
+}
+
+bool imap_is_answer(struct imap *imap, const struct imap_wire_event *event, bool *wrong,
+		    struct failure *failure)
+{
+	*wrong = false;
+	if (event->kind != IMAP_WIRE_STATUS || event->tag.len == 0) {
+		return false;
+	}
+	if (bytes_equal(event->tag, bytes_of(imap->tag))) {
+		return true;
+	}
+	*wrong = true;
+	imap_lose(imap);
+	failure_set(failure, FAILURE_PROTOCOL,
+		    "the server answered a command that was not sent");
+	return false;
+}
+
+unsigned imap_capabilities(const struct imap *imap)
+{
+	return imap->capabilities;
+}
+
+uint32_t imap_exists(const struct imap *imap)
+{
+	return imap->selection.mailbox.exists;
+}
+
+uint32_t imap_selected_left(const struct imap *imap)
+{
+	return imap->selection.left;
+}
+
+uint32_t imap_uidvalidity(const struct imap *imap)
+{
+	return imap->selection.mailbox.uidvalidity;
+}
+
+bool imap_is_lost(const struct imap *imap)
+{
+	return imap->lost;
+}
+
+bool imap_is_quiet(const struct imap *imap)
+{
+	return !imap->lost && stream_input(imap->stream).len == imap->taken &&
+	       stream_is_quiet(imap->stream);
+}
+
+uint64_t imap_last_heard_ms(const struct imap *imap)
+{
+	return imap->last_heard_ms;
+}
+
+void imap_rest(struct imap *imap)
+{
+	dialogue_release(imap);
+	if (!imap->lost) {
+		stream_consume(imap->stream, imap->taken);
+		imap->taken = 0;
+		if (imap_wire_is_between_responses(&imap->wire)) {
+			imap_wire_trim(&imap->wire);
+		}
+	}
+}
+
+SUSPENDS bool imap_noop(struct imap *imap, struct failure *failure)
+{
+	if (!dialogue_noop(imap, failure)) {
+		return false;
+	}
+	if (imap->answer.condition != IMAP_WIRE_OK) {
+		return imap_refused(imap, FAILURE_TEMPORARY, "NOOP", failure);
+	}
+	return true;
+}
+
+static bool accepted(struct imap *imap, bool answered, const char *what,
+			      struct failure *failure)
+{
+	if (!answered) {
+		return false;
+	}
+	if (imap->answer.condition != IMAP_WIRE_OK) {
+		return imap_refused(imap, FAILURE_TEMPORARY, what, failure);
+	}
+	return true;
+}
+
+SUSPENDS bool imap_store(struct imap *imap, struct bytes set, enum imap_flag flag, bool add,
+			 struct failure *failure)
+{
+	return accepted(imap, dialogue_store(imap, set, flag, add, failure), "UID STORE",
+			failure);
+}
+
+SUSPENDS bool imap_uid_expunge(struct imap *imap, struct bytes set, struct failure *failure)
+{
+	return accepted(imap, dialogue_uid_expunge(imap, set, failure), "UID EXPUNGE",
+			failure);
+}
+
+SUSPENDS bool imap_expunge(struct imap *imap, struct failure *failure)
+{
+	return accepted(imap, dialogue_expunge(imap, failure), "EXPUNGE", failure);
+}
+
+SUSPENDS void imap_close(struct imap *imap)
+{
+	struct failure ignored;
+
+	if (!imap) {
+		return;
+	}
+	dialogue_release(imap);
+	imap->ceiling_ms = DEADLINE_NEVER;
+	if (!imap->lost && !imap->reading.open &&
+	    imap_send(imap, IMAP_WIRE_EXPECT_NOTHING, &ignored, "LOGOUT")) {
+		stream_flush(imap->stream, loop_deadline_ms(1000), &ignored);
+	}
+	stream_close(imap->stream);
+	imap_wire_release(&imap->wire);
+	free(imap);
+}

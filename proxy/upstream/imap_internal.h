@@ -1,0 +1,133 @@
+/*
+ * What the files of the IMAP connection share. Nobody else includes this.
+ *
+ * imap.c           life, the event pump, our own commands
+ * imap_dialogue.c  libetpan: its stream driver and the commands it composes
+ * imap_sign_in.c   from connect to signed in; which refusal means what
+ * imap_fetch.c     rows, bodies, searches
+ */
+#ifndef PROXY_UPSTREAM_IMAP_INTERNAL_H
+#define PROXY_UPSTREAM_IMAP_INTERNAL_H
+
+#include "proxy/upstream/imap.h"
+
+/* The last tagged answer. */
+struct imap_answer {
+	bool given;
+	enum imap_wire_condition condition;
+	enum imap_wire_code code;
+	char text[120]; // as the server wrote it: for the log only
+};
+
+/* A SELECT's answers as they come. */
+struct imap_selection {
+	bool exists_given;
+	bool uid_not_sticky;
+	uint32_t left; // of the messages counted at SELECT, those not expunged since
+	struct imap_mailbox mailbox;
+};
+
+/* The body being read. */
+struct imap_reading {
+	uint32_t imap_uid;  // asked for
+	uint64_t origin;
+	bool whole;         // not a partial
+	uint64_t announced;
+	uint64_t given;
+	bool open;          // between body begins and body ends
+	bool uid_seen;      // this FETCH response named imap_uid
+	uint64_t waited_ms; // since window start, only while we were reading
+	uint64_t window_octets;
+};
+
+struct imap {
+	struct upstream *upstream;
+	struct stream *stream; // owned
+	struct imap_wire wire;
+	size_t taken;          // input octets the wire has taken, to be consumed
+	struct imap_dialogue *dialogue; // libetpan's objects; NULL while at rest
+	int dialogue_state; // libetpan's state and tag, to make its objects anew
+	int dialogue_tag;
+	bool lost;
+	bool capabilities_given; // since the last command or handshake
+	unsigned capabilities;
+	uint64_t deadline_ms;    // of the command under way
+	uint64_t ceiling_ms;     // no command's deadline is later (imap_set_ceiling)
+	uint64_t last_heard_ms;
+	struct failure *failure; // where the pump reports while libetpan is on the stack
+	char tag[20];            // of our own command under way
+	unsigned tag_number;
+	char tag_secret[9];      // so that nobody can answer in advance
+	struct imap_answer answer;
+	struct imap_selection selection;
+	struct imap_reading reading;
+	bool search_answered;
+	uint64_t rows_left; // how many more a row fetch may give
+	char emailid[256];
+};
+
+/* imap.c */
+
+/*
+ * The next event, bookkeeping done (EXISTS, EXPUNGE, codes, capabilities). BYE, a
+ * violation, a lost stream or a passed deadline are failures, and the end.
+ */
+SUSPENDS bool imap_event(struct imap *imap, struct imap_wire_event *event,
+			 struct failure *failure);
+
+/* Marks the connection lost. Returns false. */
+bool imap_lose(struct imap *imap);
+
+/* Send one command of our own, tagged. deadline: the step's limit from now. */
+SUSPENDS bool imap_send(struct imap *imap, unsigned expect, struct failure *failure,
+			const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/*
+ * Is this event the answer to imap_send()? Another tag is a failure: *wrong. */
+bool imap_is_answer(struct imap *imap, const struct imap_wire_event *event, bool *wrong,
+		    struct failure *failure);
+
+/* A command gets ms from now, but never beyond the ceiling. */
+void imap_set_deadline(struct imap *imap, uint64_t ms);
+
+/* "what: the server answered NO [CODE] text". Returns false. */
+bool imap_refused(const struct imap *imap, enum failure_kind kind, const char *what,
+		  struct failure *failure);
+
+/* imap_dialogue.c */
+
+SUSPENDS bool dialogue_greeting(struct imap *imap, struct failure *failure);
+SUSPENDS bool dialogue_starttls(struct imap *imap, struct failure *failure);
+/* A command without arguments of the peer's choosing. True: answered (see imap->answer). */
+SUSPENDS bool dialogue_command(struct imap *imap, const char *command,
+			       struct failure *failure);
+SUSPENDS bool dialogue_login(struct imap *imap, const struct imap_credential *credential,
+			     struct failure *failure);
+/*
+ * AUTHENTICATE: message is the initial response in base64, sent at once where inline_,
+ * else when asked. A second challenge is an error report: closing_ is sent for it.
+ */
+SUSPENDS bool dialogue_authenticate(struct imap *imap, const char *mechanism,
+				    const char *message, bool inline_, const char *closing,
+				    struct failure *failure);
+SUSPENDS bool dialogue_select(struct imap *imap, const char *folder,
+			      struct failure *failure);
+SUSPENDS bool dialogue_store(struct imap *imap, struct bytes set, enum imap_flag flag,
+			     bool add, struct failure *failure);
+SUSPENDS bool dialogue_uid_expunge(struct imap *imap, struct bytes set,
+				   struct failure *failure);
+SUSPENDS bool dialogue_noop(struct imap *imap, struct failure *failure);
+SUSPENDS bool dialogue_expunge(struct imap *imap, struct failure *failure);
+
+/* Frees libetpan's objects; the next command makes them anew. */
+void dialogue_release(struct imap *imap);
+
+/* imap_sign_in.c */
+
+unsigned imap_capability_parse(struct bytes words);
+enum failure_kind imap_refusal_kind(const struct imap_answer *answer);
+/* After sign-in: what a refused SELECT means. */
+enum failure_kind imap_select_refusal_kind(const struct imap_answer *answer,
+					   const char *folder);
+
+#endif

@@ -1,0 +1,506 @@
+/*
+ * From a host name to a signed-in connection, and which refusal means what.
+ *
+ * All goes well: connect, TLS, greeting, capabilities, ID, AUTHENTICATE or LOGIN,
+ * capabilities again. What can go wrong: every step; and no credential leaves before
+ * certificate, host name and PREAUTH are judged. Capabilities learnt before TLS or
+ * before sign-in are forgotten (RFC 9051 6.2.1).
+ */
+#include "proxy/upstream/imap_internal.h"
+
+#include "protocol/base64.h"
+#include "proxy/base/memory.h"
+#include "proxy/rt/connect.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/random.h>
+
+static const struct {
+	const char *name;
+	enum imap_capability capability;
+} capability_names[] = {
+	{ "SASL-IR", IMAP_SASL_IR },
+	{ "LOGINDISABLED", IMAP_LOGINDISABLED },
+	{ "STARTTLS", IMAP_STARTTLS },
+	{ "ID", IMAP_ID },
+	{ "UIDPLUS", IMAP_UIDPLUS },
+	{ "MOVE", IMAP_MOVE },
+	{ "ESEARCH", IMAP_ESEARCH },
+	{ "CONDSTORE", IMAP_CONDSTORE },
+	{ "ENABLE", IMAP_ENABLE },
+	{ "LITERAL+", IMAP_LITERAL_PLUS },
+	{ "X-GM-EXT-1", IMAP_X_GM_EXT_1 },
+	{ "OBJECTID", IMAP_OBJECTID },
+	{ "AUTH=PLAIN", IMAP_AUTH_PLAIN },
+	{ "AUTH=XOAUTH2", IMAP_AUTH_XOAUTH2 },
+	{ "AUTH=OAUTHBEARER", IMAP_AUTH_OAUTHBEARER },
+};
+#define CAPABILITY_NAMES (sizeof(capability_names) / sizeof(capability_names[0]))
+
+/* Part of IMAP4rev2 itself (RFC 9051 appendix E). */
+#define REV2_CAPABILITIES (IMAP_SASL_IR | IMAP_UIDPLUS | IMAP_MOVE | IMAP_ESEARCH | IMAP_ENABLE)
+
+unsigned imap_capability_parse(struct bytes words)
+{
+	unsigned found = 0;
+
+	while (words.len > 0) {
+		const struct bytes word = bytes_take_word(&words);
+
+		if (bytes_is_keyword(word, "IMAP4REV2")) {
+			found |= REV2_CAPABILITIES;
+		}
+		for (size_t i = 0; i < CAPABILITY_NAMES; i++) {
+			if (bytes_is_keyword(word, capability_names[i].name)) {
+				found |= capability_names[i].capability;
+			}
+		}
+	}
+	return found;
+}
+
+void imap_capability_text(unsigned capabilities, struct buffer *out)
+{
+	for (size_t i = 0; i < CAPABILITY_NAMES; i++) {
+		if (capabilities & capability_names[i].capability) {
+			buffer_printf(out, "%s%s", out->len > 0 ? " " : "",
+				      capability_names[i].name);
+		}
+	}
+}
+
+/* Words by which servers without RFC 5530's codes say "not now". */
+static bool says_not_now(const char *text)
+{
+	static const char *const words[] = {
+		"try again", "temporar", "throttl", "too many", "unavailable",
+		"rate limit", "overload", "not connected", "internal error", "timed out",
+	};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (strcasestr(text, words[i])) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* What the code alone decides; FAILURE_AUTH stands for "nothing". */
+static enum failure_kind code_kind(enum imap_wire_code code)
+{
+	switch (code) {
+	case IMAP_WIRE_CODE_AUTHORIZATIONFAILED:
+	case IMAP_WIRE_CODE_CANNOT:
+	case IMAP_WIRE_CODE_CONTACTADMIN:
+	case IMAP_WIRE_CODE_EXPIRED:
+	case IMAP_WIRE_CODE_NONEXISTENT:
+	case IMAP_WIRE_CODE_NOPERM:
+	case IMAP_WIRE_CODE_PRIVACYREQUIRED:
+	case IMAP_WIRE_CODE_REFERRAL:
+		return FAILURE_PERMANENT;
+	case IMAP_WIRE_CODE_CLIENTBUG:
+	case IMAP_WIRE_CODE_INUSE:
+	case IMAP_WIRE_CODE_LIMIT:
+	case IMAP_WIRE_CODE_MESSAGELIMIT:
+	case IMAP_WIRE_CODE_OVERQUOTA:
+	case IMAP_WIRE_CODE_SERVERBUG:
+	case IMAP_WIRE_CODE_THROTTLED:
+	case IMAP_WIRE_CODE_UNAVAILABLE:
+		return FAILURE_TEMPORARY;
+	case IMAP_WIRE_CODE_ALERT:
+	case IMAP_WIRE_CODE_AUTHENTICATIONFAILED:
+	case IMAP_WIRE_CODE_CAPABILITY:
+	case IMAP_WIRE_CODE_CLOSED:
+	case IMAP_WIRE_CODE_EXPUNGEISSUED:
+	case IMAP_WIRE_CODE_HIGHESTMODSEQ:
+	case IMAP_WIRE_CODE_NOMODSEQ:
+	case IMAP_WIRE_CODE_NONE:
+	case IMAP_WIRE_CODE_OTHER:
+	case IMAP_WIRE_CODE_PERMANENTFLAGS:
+	case IMAP_WIRE_CODE_READ_ONLY:
+	case IMAP_WIRE_CODE_READ_WRITE:
+	case IMAP_WIRE_CODE_UIDNEXT:
+	case IMAP_WIRE_CODE_UIDNOTSTICKY:
+	case IMAP_WIRE_CODE_UIDVALIDITY:
+		return FAILURE_AUTH;
+	}
+	return FAILURE_AUTH;
+}
+
+/* Only a NO that means it is a wrong password (RFC 3206): else clients ask their user. */
+enum failure_kind imap_refusal_kind(const struct imap_answer *answer)
+{
+	const enum failure_kind kind = code_kind(answer->code);
+
+	if (kind != FAILURE_AUTH) {
+		return kind;
+	}
+	if (answer->condition != IMAP_WIRE_NO) {
+		return FAILURE_TEMPORARY;
+	}
+	if (answer->code != IMAP_WIRE_CODE_AUTHENTICATIONFAILED &&
+	    says_not_now(answer->text)) {
+		return FAILURE_TEMPORARY;
+	}
+	return FAILURE_AUTH;
+}
+
+enum failure_kind imap_select_refusal_kind(const struct imap_answer *answer,
+					   const char *folder)
+{
+	const enum failure_kind kind = code_kind(answer->code);
+
+	if (kind != FAILURE_AUTH) {
+		return kind;
+	}
+	if (answer->condition == IMAP_WIRE_NO && strcasecmp(folder, "INBOX") != 0 &&
+	    !says_not_now(answer->text)) {
+		return FAILURE_PERMANENT;
+	}
+	return FAILURE_TEMPORARY;
+}
+
+#define ADVICE_NOT_CONNECTED                                                              \
+	"the account was accepted but its mailbox cannot be opened: check that IMAP is "  \
+	"enabled for the mailbox, that the user name is the mailbox's own (not another "  \
+	"address), that the permission was granted, and that it is not throttled"
+
+static bool sign_in_refused(struct imap *imap, struct failure *failure)
+{
+	const enum failure_kind kind = imap_refusal_kind(&imap->answer);
+
+	imap_refused(imap, kind, "sign-in refused upstream", failure);
+	if (kind == FAILURE_AUTH) {
+		failure_advise(failure, "check user name and password at the IMAP server; "
+					"some providers want an app password");
+	} else if (kind == FAILURE_PERMANENT) {
+		failure_advise(failure, "the account needs attention at the provider");
+	} else {
+		failure_advise(failure, "wait; if it lasts, look at the IMAP server's log");
+	}
+	return false;
+}
+
+SUSPENDS static bool ask_capabilities(struct imap *imap, struct failure *failure)
+{
+	if (imap->capabilities_given) {
+		return true;
+	}
+	if (!dialogue_command(imap, "CAPABILITY", failure)) {
+		return false;
+	}
+	if (imap->answer.condition == IMAP_WIRE_OK && imap->capabilities_given) {
+		return true;
+	}
+	imap_refused(imap, FAILURE_TEMPORARY, "CAPABILITY not answered", failure);
+	return failure_advise(failure, ADVICE_NOT_CONNECTED);
+}
+
+static void forget_capabilities(struct imap *imap)
+{
+	imap->capabilities = 0;
+	imap->capabilities_given = false;
+}
+
+SUSPENDS static bool start_tls(struct imap *imap, struct failure *failure)
+{
+	const struct upstream *upstream = imap->upstream;
+
+	imap_set_deadline(imap, upstream->limits->tls_ms);
+	if (!stream_connect_tls(imap->stream, upstream->tls, upstream->route->host,
+				imap->deadline_ms, failure)) {
+		failure_prefix(failure, "TLS with %s", upstream->route->server);
+		failure_advise(failure, "check the server's certificate and name, and ca-file");
+		return imap_lose(imap);
+	}
+	forget_capabilities(imap);
+	return true;
+}
+
+/* RFC 9051 6.2.1. Anything that follows the OK in plain text was injected. */
+SUSPENDS static bool upgrade(struct imap *imap, struct failure *failure)
+{
+	if (!ask_capabilities(imap, failure)) {
+		return false;
+	}
+	if (!(imap->capabilities & IMAP_STARTTLS)) {
+		return failure_set(failure, FAILURE_PERMANENT,
+				   "the server offers no STARTTLS, so no password is sent");
+	}
+	if (!dialogue_starttls(imap, failure)) {
+		return false;
+	}
+	if (imap->answer.condition != IMAP_WIRE_OK) {
+		return imap_refused(imap, FAILURE_PERMANENT, "STARTTLS", failure);
+	}
+	stream_consume(imap->stream, imap->taken);
+	imap->taken = 0;
+	if (stream_input(imap->stream).len > 0 ||
+	    !imap_wire_is_between_responses(&imap->wire)) {
+		failure_set(failure, FAILURE_PROTOCOL,
+			    "plain text was injected before TLS started");
+		return imap_lose(imap);
+	}
+	return start_tls(imap, failure);
+}
+
+/*
+ * RFC 2971; x- fields are how Dovecot's login takes the client's address from a proxy in
+ * its login_trusted_networks. Refusal of ID is no reason to stop.
+ */
+SUSPENDS static bool identify(struct imap *imap, const struct imap_client *client,
+			      struct failure *failure)
+{
+	const bool forward =
+		imap->upstream->route->forward_client == CONFIG_FORWARD_ID && client;
+	char address[ADDRESS_TEXT_MAX] = "";
+	char command[320];
+
+	if (!(imap->capabilities & IMAP_ID)) {
+		return true;
+	}
+	if (forward) {
+		address_text(client->address, address);
+		snprintf(command, sizeof(command),
+			 "ID (\"name\" \"popbridge\" \"version\" \"" POPBRIDGE_VERSION "\" "
+			 "\"x-originating-ip\" \"%s\" \"x-originating-port\" \"%u\" "
+			 "\"x-session-ext-id\" \"%s\" \"x-proxy-ttl\" \"4\")",
+			 address, address_port(client->address), client->session_id);
+	} else {
+		snprintf(command, sizeof(command),
+			 "ID (\"name\" \"popbridge\" \"version\" \"" POPBRIDGE_VERSION "\")");
+	}
+	return dialogue_command(imap, command, failure);
+}
+
+/* A mechanism this server and this credential have in common. False: none. */
+static bool choose(const struct imap *imap, enum sasl_mechanism given,
+		   enum sasl_mechanism *out)
+{
+	const bool xoauth2 = imap->capabilities & IMAP_AUTH_XOAUTH2;
+	const bool bearer = imap->capabilities & IMAP_AUTH_OAUTHBEARER;
+
+	if (given == SASL_PLAIN || given == SASL_LOGIN) {
+		*out = SASL_PLAIN;
+		return imap->capabilities & IMAP_AUTH_PLAIN;
+	}
+	if (given == SASL_OAUTHBEARER && bearer) {
+		*out = SASL_OAUTHBEARER;
+		return true;
+	}
+	*out = xoauth2 ? SASL_XOAUTH2 : SASL_OAUTHBEARER;
+	return xoauth2 || bearer;
+}
+
+#define MESSAGE_MAX 20000 // a 16 KiB token and what goes around it
+
+SUSPENDS static bool authenticate(struct imap *imap, enum sasl_mechanism mechanism,
+				  const struct imap_credential *credential,
+				  struct failure *failure)
+{
+	const struct config_route *route = imap->upstream->route;
+	const struct sasl_identity identity = { credential->user, credential->secret };
+	struct buffer message;
+	struct buffer encoded;
+	bool done = false;
+
+	buffer_init(&message, MESSAGE_MAX);
+	buffer_init(&encoded, MESSAGE_MAX * 2);
+	/* At once, so that growing leaves no copy of a secret behind. */
+	if (buffer_reserve(&message, credential->user.len + credential->secret.len + 512) &&
+	    sasl_encode(mechanism, &identity, bytes_of(route->host), route->port,
+			&message) &&
+	    base64_encode(buffer_bytes(&message), &encoded) &&
+	    buffer_append(&encoded, (struct bytes){ "", 1 })) {
+		done = dialogue_authenticate(imap, sasl_mechanism_name(mechanism),
+					     encoded.data,
+					     imap->capabilities & IMAP_SASL_IR,
+					     mechanism == SASL_OAUTHBEARER ? "AQ==" : "",
+					     failure);
+	} else {
+		failure_set(failure, FAILURE_AUTH,
+			    "the credential holds octets that cannot be sent");
+	}
+	memory_wipe(message.data, message.len);
+	memory_wipe(encoded.data, encoded.len);
+	buffer_release(&message);
+	buffer_release(&encoded);
+	return done;
+}
+
+/* LOGIN (RFC 9051 6.2.3), for servers without AUTH=PLAIN or that cannot finish it. */
+SUSPENDS static bool login(struct imap *imap, const struct imap_credential *credential,
+			   struct failure *failure)
+{
+	if (imap->capabilities & IMAP_LOGINDISABLED) {
+		failure_set(failure, FAILURE_PERMANENT,
+			    "the server takes no passwords (LOGINDISABLED, no AUTH=PLAIN)");
+		return failure_advise(failure, "this account needs OAuth2 (XOAUTH2 or "
+					       "OAUTHBEARER), or TLS on the route");
+	}
+	return dialogue_login(imap, credential, failure) &&
+	       (imap->answer.condition == IMAP_WIRE_OK || sign_in_refused(imap, failure));
+}
+
+SUSPENDS static bool sign_in(struct imap *imap, const struct imap_credential *credential,
+			     struct failure *failure)
+{
+	const bool password = credential->mechanism == SASL_PLAIN ||
+			      credential->mechanism == SASL_LOGIN;
+	enum sasl_mechanism mechanism;
+
+	if (!sasl_is_safe(credential->mechanism, credential->user) ||
+	    !sasl_is_safe(credential->mechanism, credential->secret)) {
+		return failure_set(failure, FAILURE_AUTH,
+				   "the credential holds octets that cannot be sent");
+	}
+	if (!choose(imap, credential->mechanism, &mechanism)) {
+		if (password) {
+			return login(imap, credential, failure);
+		}
+		return failure_set(failure, FAILURE_PERMANENT,
+				   "the server offers neither XOAUTH2 nor OAUTHBEARER");
+	}
+	if (!authenticate(imap, mechanism, credential, failure)) {
+		return false;
+	}
+	if (imap->answer.condition == IMAP_WIRE_OK) {
+		return true;
+	}
+	if (password && imap->answer.condition == IMAP_WIRE_BAD &&
+	    !(imap->capabilities & IMAP_LOGINDISABLED)) {
+		return login(imap, credential, failure);
+	}
+	return sign_in_refused(imap, failure);
+}
+
+/* Run one step and note how long it took. */
+static void clock_step(struct imap_timing *timing, enum imap_stage stage, uint64_t *since)
+{
+	const uint64_t now = loop_now_ms();
+
+	if (timing) {
+		timing->ms[stage] += now - *since;
+	}
+	*since = now;
+}
+
+SUSPENDS static bool establish(struct imap *imap, const struct imap_client *client,
+			       struct imap_timing *timing, uint64_t *since,
+			       struct failure *failure)
+{
+	const enum config_security security = imap->upstream->route->security;
+
+	if (security == CONFIG_IMAPS && !start_tls(imap, failure)) {
+		return false;
+	}
+	clock_step(timing, IMAP_STAGE_TLS, since);
+	if (!dialogue_greeting(imap, failure)) {
+		return false;
+	}
+	clock_step(timing, IMAP_STAGE_GREETING, since);
+	if (security == CONFIG_IMAP_STARTTLS && !upgrade(imap, failure)) {
+		return false;
+	}
+	clock_step(timing, IMAP_STAGE_TLS, since);
+	if (!ask_capabilities(imap, failure) || !identify(imap, client, failure)) {
+		return false;
+	}
+	clock_step(timing, IMAP_STAGE_ID, since);
+	return true;
+}
+
+SUSPENDS static bool enter(struct imap *imap, const struct imap_credential *credential,
+			   struct failure *failure)
+{
+	const unsigned before = imap->capabilities;
+
+	imap->capabilities_given = false;
+	if (!sign_in(imap, credential, failure)) {
+		imap->capabilities = before;
+		return false;
+	}
+	return ask_capabilities(imap, failure);
+}
+
+static struct imap *create(struct upstream *upstream, struct stream *stream,
+			   uint64_t deadline_ms)
+{
+	struct imap *imap = memory_new(sizeof(*imap));
+	unsigned char secret[4] = { 0 };
+
+	imap->upstream = upstream;
+	imap->stream = stream;
+	imap->ceiling_ms = deadline_ms;
+	imap->last_heard_ms = loop_now_ms();
+	imap_wire_init(&imap->wire, NULL);
+	if (getrandom(secret, sizeof(secret), 0) != (ssize_t)sizeof(secret)) {
+		abort();
+	}
+	snprintf(imap->tag_secret, sizeof(imap->tag_secret), "%02x%02x%02x%02x", secret[0],
+		 secret[1], secret[2], secret[3]);
+	return imap;
+}
+
+SUSPENDS struct imap *imap_open(struct upstream *upstream,
+				const struct imap_credential *credential,
+				const struct imap_client *client, uint64_t deadline_ms,
+				struct imap_timing *timing, struct failure *failure)
+{
+	const struct config_route *route = upstream->route;
+	const bool loopback_only =
+		route->security == CONFIG_IMAP_PLAIN && !route->allow_plain;
+	const uint64_t connect_ms = loop_deadline_ms(upstream->limits->connect_ms);
+	uint64_t since = loop_now_ms();
+	struct stream *stream;
+	struct imap *imap;
+
+	stream = connect_host(route->host, route->port, loopback_only,
+			      connect_ms < deadline_ms ? connect_ms : deadline_ms, failure);
+	if (!stream) {
+		failure_advise(failure, "check that the IMAP server runs and is reachable");
+		return NULL;
+	}
+	clock_step(timing, IMAP_STAGE_CONNECT, &since);
+	imap = create(upstream, stream, deadline_ms);
+	if (!establish(imap, client, timing, &since, failure) ||
+	    !enter(imap, credential, failure)) {
+		imap_close(imap);
+		return NULL;
+	}
+	clock_step(timing, IMAP_STAGE_SIGN_IN, &since);
+	return imap;
+}
+
+SUSPENDS bool imap_select(struct imap *imap, const char *folder, struct imap_mailbox *out,
+			  struct failure *failure)
+{
+	const struct imap_selection *selection = &imap->selection;
+
+	imap->selection = (struct imap_selection){ .mailbox.deletable = true };
+	if (!dialogue_select(imap, folder, failure)) {
+		return false;
+	}
+	if (imap->answer.condition != IMAP_WIRE_OK) {
+		imap_refused(imap, imap_select_refusal_kind(&imap->answer, folder),
+			     "SELECT", failure);
+		return failure_advise(failure, ADVICE_NOT_CONNECTED);
+	}
+	if (!selection->exists_given) {
+		return failure_set(failure, FAILURE_TEMPORARY,
+				   "SELECT said OK but not how many messages exist");
+	}
+	if (selection->mailbox.uidvalidity == 0 || selection->uid_not_sticky) {
+		failure_set(failure, FAILURE_PERMANENT,
+			    selection->uid_not_sticky
+				    ? "the folder does not keep its UIDs (UIDNOTSTICKY)"
+				    : "SELECT gave no UIDVALIDITY");
+		return failure_advise(failure, "without lasting UIDs clients would download "
+					       "everything again; choose another folder");
+	}
+	*out = selection->mailbox;
+	return true;
+}

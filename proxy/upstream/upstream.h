@@ -1,0 +1,21 @@
+/*
+ * One route at run time: what all sessions of the route share.
+ */
+#ifndef PROXY_UPSTREAM_UPSTREAM_H
+#define PROXY_UPSTREAM_UPSTREAM_H
+
+#include "proxy/config/config.h"
+
+struct upstream {
+	const struct config_route *route;   // borrowed
+	const struct config_limits *limits; // borrowed
+	struct tls_client *tls;             // owned; NULL for a plain connection
+	uint64_t wrong_sizes;               // messages whose RFC822.SIZE was not their size
+};
+
+/* FAILURE_PERMANENT: a CA file or client certificate that cannot be used. */
+bool upstream_init(struct upstream *upstream, const struct config_route *route,
+		   const struct config_limits *limits, struct failure *failure);
+void upstream_release(struct upstream *upstream);
+
+#endif

@@ -1,0 +1,251 @@
+"""
+popbridge as a test subject: started with a configuration, ready when the constructor
+returns, its log as fields, stopped with SIGTERM and required to end well.
+
+The binary is named by the environment variable POPBRIDGE (ctest sets it).
+"""
+
+import json
+import os
+import re
+import signal
+import ssl
+import subprocess
+
+import net
+import pop3
+
+_SANITIZER = re.compile(r"ERROR: \w+Sanitizer|runtime error:|LeakSanitizer|WARNING: \w+San")
+
+
+def binary():
+    path = os.environ.get("POPBRIDGE", "")
+    if not os.access(path, os.X_OK):
+        raise RuntimeError(f"POPBRIDGE must name the popbridge binary, is {path!r}")
+    return os.path.abspath(path)
+
+
+def is_sanitized():
+    """Sanitizers make memory and time measurements meaningless."""
+    with open(binary(), "rb") as program:
+        return b"__asan_init" in program.read()
+
+
+class Bridge:
+    """
+    with Bridge({"routes": [{"match": "*", "server": dovecot.url}]}) as bridge:
+        client = bridge.client()
+
+    config: a dict (JSON is YAML) or YAML text. Without "listen" it gets one plain
+    loopback listener; tls=pki adds the certificate, and a starttls and an implicit
+    listener. log and limits get test-friendly defaults where config says nothing.
+    command: command-line arguments instead of `serve -c FILE`.
+    """
+
+    def __init__(self, config=None, tls=None, command=None, environment=None, wait=True):
+        self.folder = net.short_folder("br")
+        self._tls = tls
+        self.config_path = f"{self.folder}/popbridge.yaml"
+        arguments = command
+        if config is not None:
+            self._write_config(config)
+            arguments = command or ["serve", "-c", self.config_path]
+        self._stderr_path = f"{self.folder}/stderr"
+        self._stderr = open(self._stderr_path, "wb")
+        command_line = net.die_with_parent([binary(), *arguments])
+        self.process = subprocess.Popen(
+            command_line, stdin=subprocess.DEVNULL, stdout=self._stderr,
+            stderr=self._stderr, cwd=self.folder,
+            env={**os.environ, **(environment or {})})
+        self._forgiven = False
+        if wait:
+            self._wait_ready()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        if kind is not None:
+            self._forgiven = True  # the test failed already: only show what was said
+        self.close()
+
+    def _write_config(self, config):
+        if not isinstance(config, str):
+            config = json.dumps(self._with_defaults(config), indent=2)
+        with open(self.config_path, "w", encoding="utf-8") as out:
+            out.write(config)
+
+    def _with_defaults(self, config):
+        config = dict(config)
+        if "listen" not in config:
+            kinds = ["none", "starttls", "implicit"] if self._tls else ["none"]
+            config["listen"] = [{"address": "127.0.0.1:0", "tls": kind} for kind in kinds]
+        if self._tls and "tls" not in config:
+            certificate = self._tls.server
+            config["tls"] = {"certificate": certificate.chain, "key": certificate.key}
+        config["limits"] = {"sign-in-delay": "off", **config.get("limits", {})}
+        config["log"] = {"level": "debug", **config.get("log", {})}
+        return config
+
+    def _wait_ready(self):
+        try:
+            net.wait_until(self._is_ready, 20 * net.slow_factor(), "popbridge is ready")
+        except BaseException:
+            self._forgiven = True
+            self.close()
+            raise
+
+    def _is_ready(self):
+        if self.process.poll() is not None:
+            raise AssertionError(f"popbridge ended with {self.process.returncode}")
+        return any(line.get("event") == "ready" for line in self.log())
+
+    # Where it listens -------------------------------------------------------------
+
+    def addresses(self, tls=None):
+        """[(host, port)] of the listeners, in the order of the configuration."""
+        found = []
+        for line in self.log("listening"):
+            if tls is None or line.get("tls") == tls:
+                host, port = line["address"].rsplit(":", 1)
+                found.append((host.strip("[]"), int(port)))
+        return found
+
+    def port(self, tls="none"):
+        addresses = self.addresses(tls)
+        assert addresses, f"no listener with tls {tls}: {self.log('listening')}"
+        return addresses[0][1]
+
+    def client(self, tls="none", **how):
+        """A pop3.Client, TLS already up unless tls is "none"; not signed in."""
+        context = self.tls_context() if tls != "none" else None
+        client = pop3.Client(self.port(tls), tls=context if tls == "implicit" else None,
+                             **how)
+        if tls == "starttls":
+            client.stls(context)
+        return client
+
+    def signed_in(self, user, password="secret", **how):
+        client = self.client(**how)
+        client.sign_in(user, password)
+        return client
+
+    def tls_context(self, **how):
+        return pop3.tls_context(self._tls.ca, **how) if self._tls else \
+            ssl.create_default_context()
+
+    # What it says and uses --------------------------------------------------------
+
+    @property
+    def stderr(self):
+        with open(self._stderr_path, encoding="utf-8", errors="replace") as text:
+            return text.read()
+
+    def log(self, event=None):
+        """Log lines as dicts of strings, all or those of one event."""
+        lines = (parse_line(line) for line in self.stderr.splitlines())
+        return [line for line in lines
+                if line and (event is None or line.get("event") == event)]
+
+    def wait_log(self, event, count=1, seconds=10, **fields):
+        """Waits until so many lines of this event (with these fields) are there."""
+        def matching():
+            found = [line for line in self.log(event)
+                     if all(line.get(key) == str(value) for key, value in fields.items())]
+            return found if len(found) >= count else None
+        return net.wait_until(matching, seconds * net.slow_factor(),
+                              f"log line {event!r} {fields}")
+
+    def reference(self, answer):
+        """The log lines that carry the reference an -ERR ends with: (ref 7F3A9C)."""
+        match = re.search(rb"\(ref ([0-9A-F]+)\)$", answer)
+        assert match, f"no reference in {answer!r}"
+        name = match.group(1).decode()
+        return net.wait_until(lambda: [line for line in self.log()
+                                       if line.get("ref") == name],
+                              5, f"a log line with ref={name}")
+
+    def rss_kib(self):
+        return self._status("VmRSS")
+
+    def peak_rss_kib(self):
+        return self._status("VmHWM")
+
+    def _status(self, key):
+        with open(f"/proc/{self.process.pid}/status", encoding="ascii") as status:
+            for line in status:
+                if line.startswith(key + ":"):
+                    return int(line.split()[1])
+        raise AssertionError(f"no {key} of process {self.process.pid}")
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def cpu_seconds(self):
+        with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as stat:
+            fields = stat.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    # The end ----------------------------------------------------------------------
+
+    def kill(self):
+        """SIGKILL, as the kernel's memory killer would; not held against it."""
+        self._forgiven = True
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self, seconds=20):
+        """SIGTERM, then exit code 0 and no sanitizer report."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(seconds * net.slow_factor())
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait()
+            code = f"none within {seconds} s of SIGTERM"
+        report = _SANITIZER.search(self.stderr)
+        assert not report, f"sanitizer report:\n{self.stderr[-8000:]}"
+        assert self._forgiven or code == 0, f"popbridge's exit code: {code}"
+
+    def close(self):
+        try:
+            self.stop()
+        finally:
+            self._stderr.close()
+            print(f"--- popbridge's standard error\n{self.stderr[-20000:]}")
+            net.remove_folder(self.folder)
+
+
+def run(*arguments, stdin=b"", seconds=60, environment=None):
+    """A subcommand to its end: CompletedProcess with bytes; no sanitizer report allowed."""
+    done = subprocess.run([binary(), *arguments], input=stdin, capture_output=True,
+                          timeout=seconds * net.slow_factor(), check=False,
+                          env={**os.environ, **(environment or {})})
+    print(f"--- popbridge {' '.join(arguments)}: {done.returncode}\n"
+          f"{done.stdout.decode(errors='replace')}{done.stderr.decode(errors='replace')}")
+    assert not _SANITIZER.search(done.stderr.decode(errors="replace"))
+    return done
+
+
+_FIELD = re.compile(r'([^\s="]+)=("(?:[^"\\]|\\.)*"|[^\s"]*)(?:\s|$)')
+
+
+def parse_line(line):
+    """One log line, logfmt or JSON, as a dict of strings; None where it is neither."""
+    if line.startswith("{"):
+        try:
+            return {key: str(value) for key, value in json.loads(line).items()}
+        except ValueError:
+            return None
+    fields, place = {}, 0
+    while place < len(line):
+        match = _FIELD.match(line, place)
+        if not match:
+            return None
+        key, value = match.groups()
+        if value.startswith('"'):
+            value = re.sub(r"\\(.)", r"\1", value[1:-1])
+        fields[key] = value
+        place = match.end()
+    return fields or None

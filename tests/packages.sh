@@ -1,0 +1,68 @@
+# shellcheck shell=sh
+# Sourced by tests/run and proxy/demo: need_packages PACKAGE... installs what is missing.
+# Debian's Dovecot would start a mail server of its own at once and at every boot; here it
+# is only a tool. A Dovecot that was there before is left exactly as it is.
+
+missing_packages() {
+	for package in "$@"; do
+		state=$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null) || state=none
+		case $state in
+		installed*) ;;
+		*) printf '%s ' "$package" ;;
+		esac
+	done
+}
+
+as_root() {
+	if [ "$(id -u)" = 0 ]; then
+		"$@"
+	elif command -v sudo >/dev/null; then
+		sudo "$@"
+	else
+		echo "$0: neither root nor sudo; please run as root: $*" >&2
+		return 1
+	fi
+}
+
+# The file by which Debian's packages ask whether they may start their services.
+forbid_services() {
+	policy=/usr/sbin/policy-rc.d
+	[ ! -e "$policy" ] || return 0
+	printf '#!/bin/sh\n# popbridge: while its test tools are installed\nexit 101\n' |
+		as_root tee "$policy" >/dev/null
+	as_root chmod 755 "$policy"
+	forbidden=yes
+	trap allow_services EXIT
+	trap 'exit 1' HUP INT TERM
+}
+
+allow_services() {
+	[ "${forbidden-}" != yes ] || as_root rm -f /usr/sbin/policy-rc.d
+	forbidden=no
+}
+
+need_packages() {
+	missing=$(missing_packages "$@")
+	[ -n "$missing" ] || return 0
+	if ! command -v apt-get >/dev/null; then
+		echo "$0: no apt-get here; please install what these Debian packages hold: $missing" >&2
+		return 1
+	fi
+	echo "== installing: $missing"
+	new_dovecot=no
+	case " $missing" in *" dovecot-core "*) new_dovecot=yes ;; esac
+	[ "$new_dovecot" = no ] || forbid_services
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get -q update || return 1
+	# shellcheck disable=SC2086 # a list of words
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Dpkg::Use-Pty=0 install \
+		--no-install-recommends $missing || return 1
+	if [ "$new_dovecot" = yes ]; then
+		if [ -d /run/systemd/system ]; then
+			as_root systemctl --quiet disable --now dovecot.service dovecot.socket || :
+		elif command -v update-rc.d >/dev/null; then
+			as_root update-rc.d dovecot disable >/dev/null 2>&1 || :
+		fi
+		allow_services
+		trap - EXIT HUP INT TERM
+	fi
+}

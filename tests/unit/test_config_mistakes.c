@@ -1,0 +1,323 @@
+#include "tests/unit/config_fixture.h"
+
+/* ---- mistakes of meaning ---- */
+
+static void test_several_mistakes_come_at_once(void **state)
+{
+	static const char *const wanted[] = {
+		"listen[1].address: the port is",
+		"workers: is a whole number",
+		"routes[0].server: the URL begins with",
+		"routes[1].match: is empty",
+		"routes[1].nul: is \"keep\" or \"replace\", not \"kep\"; did you mean",
+		"limits.idle: a duration is",
+		"log.level: is \"error\"",
+	};
+	struct config_errors errors;
+	(void)state;
+	assert_null(config_parse(
+		bytes_of("listen:\n  - address: 127.0.0.1:0\n  - address: "
+			 "127.0.0.1:70000\n"
+			 "workers: 0\nroutes:\n  - match: a\n    server: pop3://b\n"
+			 "  - match: \"\"\n    server: imaps://b\n    nul: kep\n"
+			 "limits: {idle: 10}\nlog: {level: loud}\n"),
+		"f.yaml", &errors));
+	assert_int_equal(errors.count, 7);
+	for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+		if (!contains(buffer_bytes(&errors.text), wanted[i])) {
+			fail_msg("<%s> is not in %.*s", wanted[i], (int)errors.text.len,
+				 errors.text.data);
+		}
+	}
+	config_errors_release(&errors);
+}
+
+static void test_a_listener_has_a_numeric_address_and_a_port(void **state)
+{
+	(void)state;
+	listen_refused("tls: none", "listen[0].address: is missing");
+	listen_refused("address: \"localhost:110\"", "listen[0].address: the address is "
+						     "numeric");
+	listen_refused("address: \"110\"", "write address and port");
+	listen_refused("address: \":110\"", "write address and port");
+	listen_refused("address: \"127.0.0.1:\"", "write address and port");
+	listen_refused("address: \"127.0.0.1:65536\"", "0 (any free one) to 65535");
+	listen_refused("address: \"127.0.0.1:-1\"", "0 (any free one) to 65535");
+	listen_refused("address: \"127.0.0.1:11 0\"", "0 (any free one) to 65535");
+	listen_refused("address: \"::1:110\"", "stands in brackets");
+	listen_refused("address: \"[127.0.0.1]:110\"", "stands in brackets");
+	listen_refused("address: \"[::1:110\"", "write address and port");
+	listen_refused("address: \"127.0.0.256:110\"", "the address is numeric");
+}
+
+static void test_plain_from_holds_networks(void **state)
+{
+	(void)state;
+	const char *key = "listen[0].plain-from[0]: ";
+	listen_refused("address: \"127.0.0.1:1\", plain-from: [lan]", key);
+	listen_refused("address: \"127.0.0.1:1\", plain-from: [10.0.0.0/33]",
+		       "0 to 32 for IPv4");
+	listen_refused("address: \"127.0.0.1:1\", plain-from: [\"::/129\"]",
+		       "0 to 128 for IPv6");
+	listen_refused("address: \"127.0.0.1:1\", plain-from: [10.0.0.0/]", "0 to 32");
+	listen_refused("address: \"127.0.0.1:1\", plain-from: [10.1.2.3/8]",
+		       "bits set beyond its prefix length");
+}
+
+static void test_tls_needs_a_certificate(void **state)
+{
+	(void)state;
+	listen_refused("address: \"0.0.0.0:110\", tls: starttls",
+		       "listen[0].tls: starttls needs tls.certificate and tls.key");
+	listen_refused("address: \"0.0.0.0:995\", tls: implicit",
+		       "listen[0].tls: implicit needs tls.certificate");
+	listen_refused("address: \"127.0.0.1:1\", tls: startls",
+		       "did you mean \"starttls\"?");
+}
+
+static void test_a_listener_nobody_could_use_is_refused(void **state)
+{
+	(void)state;
+	listen_refused("address: \"0.0.0.0:110\"",
+		       "listen[0]: nobody could sign in here");
+	good(ROUTE "listen: [{address: \"0.0.0.0:110\", plain-from: [0.0.0.0/0]}]\n");
+}
+
+static void test_one_address_is_listened_on_once(void **state)
+{
+	(void)state;
+	refused(ROUTE
+		"listen: [{address: \"127.0.0.1:1\"}, {address: \"127.0.0.1:1\"}]\n",
+		"listen[1].address: is that of listen[0]");
+	good(ROUTE "listen: [{address: \"127.0.0.1:0\"}, {address: \"127.0.0.1:0\"}]\n");
+	good(ROUTE "listen: [{address: \"127.0.0.1:1\"}, {address: \"[::1]:1\"}]\n");
+}
+
+static void test_certificate_and_key_come_together(void **state)
+{
+	(void)state;
+	refused(printed(ROUTE "tls: {certificate: %s}\n", pem), "tls.key: is missing");
+	refused(printed(ROUTE "tls: {key: %s}\n", pem), "tls.certificate: is missing");
+	refused(printed(ROUTE
+			"tls: {certificate: %s, key: %s, additional: [{key: %s}]}\n",
+			pem, pem, pem),
+		"tls.additional[0].certificate: is missing");
+	refused(printed(ROUTE "tls: {additional: [{certificate: %s, key: %s}]}\n", pem,
+			pem),
+		"tls.additional: is for further names");
+	refused(printed(ROUTE "    client-certificate: %s\n", pem),
+		"routes[0].client-certificate: has no client-key");
+	refused(printed(ROUTE "    client-key: %s\n", pem),
+		"routes[0].client-key: has no client-certificate");
+}
+
+static void test_files_must_be_readable(void **state)
+{
+	char wanted[256];
+	(void)state;
+	snprintf(wanted, sizeof wanted,
+		 "routes[0].ca-file: cannot read \"absent.pem\": %s", strerror(ENOENT));
+	route_refused("ca-file: absent.pem", wanted);
+	snprintf(wanted, sizeof wanted, "tls.key: cannot read \"absent.pem\": %s",
+		 strerror(ENOENT));
+	refused(printed(ROUTE "tls: {certificate: %s, key: absent.pem}\n", pem), wanted);
+	refused(printed(ROUTE "    ca-file: %s\n", folder), strerror(EISDIR));
+}
+
+static void test_a_server_is_a_url_of_imap(void **state)
+{
+	(void)state;
+	refused("routes: [{match: a}]\n", "routes[0].server: is missing");
+	server_refused("imap.example.com", "the URL begins with imaps://");
+	server_refused("pop3://a", "the URL begins with imaps://");
+	server_refused("pop3://a", "not \"pop3://a\"");
+	server_refused("http://a", "the URL begins with imaps://");
+	server_refused("imaps://", "the host is missing");
+	server_refused("imaps://:993", "the host is missing");
+	server_refused("imaps://a/INBOX", "nothing may follow host and port");
+	server_refused("imaps://a?x", "nothing may follow host and port");
+	server_refused("imaps://a:0", "from 1 to 65535");
+	server_refused("imaps://a:", "from 1 to 65535");
+	server_refused("imaps://a:65536", "from 1 to 65535");
+	server_refused("imaps://a:imap", "from 1 to 65535");
+	server_refused("imaps://2001:db8::1", "stands in brackets");
+	server_refused("imaps://[192.0.2.1]", "no host name or address");
+	server_refused("imaps://[2001:db8::x]", "no host name or address");
+	server_refused("imaps://a..b", "no host name or address");
+	server_refused("imaps://-a", "no host name or address");
+	server_refused("imaps://a b", "no host name or address");
+	server_refused("imaps://b\u00fccher.example", "xn--");
+	route_accepted("user: a");
+	good("routes: [{match: a, server: \"IMAPS://[2001:db8::1]:1993/\"}]\n");
+}
+
+static void test_a_password_in_the_url_is_refused_and_not_repeated(void **state)
+{
+	struct config_errors errors;
+	(void)state;
+	assert_null(config_parse(
+		bytes_of("routes: [{match: a, server: \"imaps://joe:geheim@a\"}]\n"),
+		"f.yaml", &errors));
+	assert_true(contains(buffer_bytes(&errors.text), "no user or password"));
+	assert_false(contains(buffer_bytes(&errors.text), "geheim"));
+	config_errors_release(&errors);
+}
+
+static void test_passwords_in_the_clear_stay_on_this_host(void **state)
+{
+	(void)state;
+	server_refused("imap://imap.example.com", "say allow-plain: true");
+	server_refused("imap://127.evil.example", "say allow-plain: true");
+	server_refused("imap://192.0.2.1", "say allow-plain: true");
+	good("routes: [{match: a, server: \"imap://localhost\"}]\n");
+	good("routes: [{match: a, server: \"imap://127.0.0.3:1143\"}]\n");
+	good("routes: [{match: a, server: \"imap://[::1]\"}]\n");
+	good("routes: [{match: a, server: \"imap://imap.example.com\", "
+	     "allow-plain: true}]\n");
+}
+
+static void test_pins_on_a_connection_without_tls_are_a_mistake(void **state)
+{
+	(void)state;
+	refused("routes: [{match: a, server: \"imap://localhost\", pins: [\"" PIN
+		"\"]}]\n",
+		"routes[0].server: imap:// has no TLS");
+}
+
+static void test_a_pin_is_the_base64_of_a_sha256(void **state)
+{
+	(void)state;
+	route_accepted("pins: [\"" PIN "\"]");
+	route_refused("pins: [\"" PIN "\", abcd]",
+		      "routes[0].pins[1]: is not the base64");
+	route_refused("pins: [\"sha256//" PIN "\"]", "no prefix");
+	route_refused("pins: [\"AA" PIN "\"]", "is not the base64");
+}
+
+static void test_words_and_truth_values_are_checked(void **state)
+{
+	(void)state;
+	route_refused("mark-read: yes", "routes[0].mark-read: is \"false\" or \"true\"");
+	route_refused("mark-read: ture", "did you mean \"true\"?");
+	route_refused("without-uidplus: carefull",
+		      "is \"leave\", \"careful\" or \"never\", not \"carefull\"; did you "
+		      "mean \"careful\"?");
+	route_refused("forward-client: ip", "routes[0].forward-client: is \"none\"");
+	route_refused("when-locked: Share", "did you mean \"share\"?");
+	refused(ROUTE "tls: {minimum: 1.1}\n", "tls.minimum: is \"1.2\", \"1.3\" or "
+					       "\"1.0\"");
+	refused(ROUTE "log: {format: jsn}\n", "did you mean \"json\"?");
+}
+
+static void test_the_unique_id_template_is_checked(void **state)
+{
+	(void)state;
+	route_refused("unique-id: \"{uid}\"", "routes[0].unique-id: ");
+	route_refused("unique-id: \"same for all\"", "routes[0].unique-id: ");
+	route_accepted("unique-id: \"{uidvalidity}-{uid}\"");
+}
+
+static void test_user_templates_know_three_names(void **state)
+{
+	(void)state;
+	route_accepted("user: \"{local}%{domain}\"");
+	route_refused(
+		"user: \"{name}\"",
+		"routes[0].user: braces enclose one of {user}, {local} and {domain}");
+	route_refused("user: \"{local\"", "routes[0].user: braces");
+	route_refused("user: \"local}\"", "routes[0].user: braces");
+	route_refused("user: \"\"", "routes[0].user: is empty");
+}
+
+static void test_folder_settings_are_checked(void **state)
+{
+	(void)state;
+	route_refused("folder: \"\"", "routes[0].folder: is empty");
+	route_refused("folder:", "routes[0].folder: is empty");
+	route_accepted("folder-separator: \"+\"");
+	route_refused("folder-separator: \"\"",
+		      "routes[0].folder-separator: is exactly one");
+	route_refused("folder-separator: \"++\"", "is exactly one");
+	route_refused("folder-separator: a", "is exactly one");
+	route_refused("folder-separator: \" \"", "is exactly one");
+	route_refused("folder-separator: \"@\"", "is exactly one");
+	route_refused("folder-separator: \u00e9", "is exactly one");
+}
+
+static void test_limits_have_ranges(void **state)
+{
+	(void)state;
+	limit_refused("idle: 0s", "limits.idle: is from 10ms to 24h");
+	limit_refused("idle: 25h", "limits.idle: is from 10ms to 24h");
+	limit_refused("connect: 61m", "limits.connect: is from 10ms to 1h");
+	limit_refused("sessions: 0", "limits.sessions: is a whole number from 1");
+	limit_refused("sessions: -1", "limits.sessions: is a whole number from 1");
+	limit_refused("sessions-per-address: 1000001", "is a whole number from 1");
+	limit_refused("minimum-rate: 1KB", "limits.minimum-rate: is octets a second");
+	limit_refused("minimum-rate: 1025MiB", "limits.minimum-rate: ");
+	limit_refused("sign-in-delay: 15s..2s", "the shorter duration comes first");
+	limit_refused("sign-in-delay: 2s..", "write a range of durations");
+	limit_refused("sign-in-delay: 2s..6m", "is at most 5m");
+	limit_refused("idle: \"\"", "limits.idle: is empty");
+	refused(ROUTE "workers: 0\n",
+		"workers: is a whole number from 1 to 256, not \"0\"");
+	refused(ROUTE "workers: 257\n", "workers: is a whole number");
+	refused(ROUTE "workers: 2 3\n", "workers: is a whole number");
+}
+
+static void test_the_delay_can_be_off_or_fixed(void **state)
+{
+	(void)state;
+	struct config *config = accepted(ROUTE "limits: {sign-in-delay: off}\n");
+	assert_int_equal(config->limits.sign_in_delay_min_ms, 0);
+	assert_int_equal(config->limits.sign_in_delay_max_ms, 0);
+	config_free(config);
+	config = accepted(ROUTE "limits: {sign-in-delay: 5s, minimum-rate: 0}\n");
+	assert_int_equal(config->limits.sign_in_delay_min_ms, 5000);
+	assert_int_equal(config->limits.sign_in_delay_max_ms, 5000);
+	assert_int_equal(config->limits.minimum_rate, 0);
+	config_free(config);
+}
+
+static void test_a_route_behind_a_wider_one_is_reported(void **state)
+{
+	(void)state;
+	refused("routes:\n  - {match: \"*\", server: imaps://a}\n"
+		"  - {match: joe, server: imaps://b}\n",
+		"routes[1].match: is never reached: routes[0] with \"*\" comes before");
+	refused("routes:\n  - {match: \"*@A.example\", server: imaps://a}\n"
+		"  - {match: \"j*@a.example\", server: imaps://b}\n",
+		"routes[1].match: is never reached");
+	refused("routes:\n  - {match: joe, server: imaps://a}\n"
+		"  - {match: JOE, server: imaps://b}\n",
+		"routes[1].match: is never reached");
+	good("routes:\n  - {match: \"j*@a.example\", server: imaps://a}\n"
+	     "  - {match: \"*@a.example\", server: imaps://b}\n");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_several_mistakes_come_at_once),
+		cmocka_unit_test(test_a_listener_has_a_numeric_address_and_a_port),
+		cmocka_unit_test(test_plain_from_holds_networks),
+		cmocka_unit_test(test_tls_needs_a_certificate),
+		cmocka_unit_test(test_a_listener_nobody_could_use_is_refused),
+		cmocka_unit_test(test_one_address_is_listened_on_once),
+		cmocka_unit_test(test_certificate_and_key_come_together),
+		cmocka_unit_test(test_files_must_be_readable),
+		cmocka_unit_test(test_a_server_is_a_url_of_imap),
+		cmocka_unit_test(test_a_password_in_the_url_is_refused_and_not_repeated),
+		cmocka_unit_test(test_passwords_in_the_clear_stay_on_this_host),
+		cmocka_unit_test(test_pins_on_a_connection_without_tls_are_a_mistake),
+		cmocka_unit_test(test_a_pin_is_the_base64_of_a_sha256),
+		cmocka_unit_test(test_words_and_truth_values_are_checked),
+		cmocka_unit_test(test_the_unique_id_template_is_checked),
+		cmocka_unit_test(test_user_templates_know_three_names),
+		cmocka_unit_test(test_folder_settings_are_checked),
+		cmocka_unit_test(test_limits_have_ranges),
+		cmocka_unit_test(test_the_delay_can_be_off_or_fixed),
+		cmocka_unit_test(test_a_route_behind_a_wider_one_is_reported),
+	};
+	return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
