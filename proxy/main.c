@@ -16,7 +16,8 @@ static const char help[] =
 	"  check    read a configuration, say every mistake, then what it would do\n"
 	"  probe    sign a user in upstream, step by step\n"
 	"\n"
-	"popbridge imaps://imap.example.com needs no configuration: POP3 on 127.0.0.1:1110.\n"
+	"popbridge imaps://imap.example.com needs no configuration: POP3 on "
+	"127.0.0.1:1110.\n"
 	"Every subcommand has --help.\n";
 
 static const struct {
@@ -44,11 +45,13 @@ int main(int argc, char **argv)
 		fputs(help, stdout);
 		return 0;
 	}
-	if (argc > 1 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0)) {
+	if (argc > 1 &&
+	    (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0)) {
 		puts("popbridge " POPBRIDGE_VERSION);
 		return 0;
 	}
-	for (size_t i = 0; argc > 1 && i < sizeof(subcommands) / sizeof(subcommands[0]); i++) {
+	for (size_t i = 0; argc > 1 && i < sizeof(subcommands) / sizeof(subcommands[0]);
+	     i++) {
 		if (strcmp(argv[1], subcommands[i].name) == 0) {
 			return run(i, argc - 1, argv + 1);
 		}

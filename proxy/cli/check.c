@@ -25,7 +25,8 @@ static const struct argp argp = {
 	.options = options,
 	.parser = take,
 	.args_doc = "[FILE]",
-	.doc = "Reads a configuration, says every mistake in it, then what popbridge would "
+	.doc = "Reads a configuration, says every mistake in it, then what popbridge "
+	       "would "
 	       "do with it.",
 };
 

@@ -15,8 +15,9 @@ struct config *cli_load(const char *path, const char *url)
 	if (!config) {
 		fprintf(stderr, "%.*s", (int)errors.text.len, errors.text.data);
 		if (!path && !url) {
-			fprintf(stderr, "popbridge: give a configuration with -c FILE, or a "
-					"server: popbridge imaps://imap.example.com\n");
+			fprintf(stderr,
+				"popbridge: give a configuration with -c FILE, or a "
+				"server: popbridge imaps://imap.example.com\n");
 		}
 	}
 	config_errors_release(&errors);

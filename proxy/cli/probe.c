@@ -72,8 +72,10 @@ static const struct argp argp = {
 	.options = options,
 	.parser = take,
 	.args_doc = "USER",
-	.doc = "Signs USER in upstream as a POP3 client would be, and prints each step with "
-	       "its time, what the server can do, and what popbridge would do there. Nothing "
+	.doc = "Signs USER in upstream as a POP3 client would be, and prints each step "
+	       "with "
+	       "its time, what the server can do, and what popbridge would do there. "
+	       "Nothing "
 	       "is changed in the mailbox.",
 };
 
@@ -137,12 +139,9 @@ static bool get_password(const struct probe *probe, struct secret *out)
 }
 
 static const char *const stage_names[IMAP_STAGES] = {
-	[IMAP_STAGE_CONNECT] = "connect",
-	[IMAP_STAGE_TLS] = "TLS",
-	[IMAP_STAGE_GREETING] = "greeting",
-	[IMAP_STAGE_ID] = "capabilities, ID",
-	[IMAP_STAGE_SIGN_IN] = "sign-in",
-	[IMAP_STAGE_SELECT] = "SELECT and list",
+	[IMAP_STAGE_CONNECT] = "connect",   [IMAP_STAGE_TLS] = "TLS",
+	[IMAP_STAGE_GREETING] = "greeting", [IMAP_STAGE_ID] = "capabilities, ID",
+	[IMAP_STAGE_SIGN_IN] = "sign-in",   [IMAP_STAGE_SELECT] = "SELECT and list",
 };
 
 static void print_timing(const struct imap_timing *timing)
@@ -155,10 +154,12 @@ static void print_timing(const struct imap_timing *timing)
 static const char *deletion_policy(const struct maildrop *maildrop)
 {
 	static const char *const names[] = {
-		[CONFIG_LEAVE] = "flags \\Deleted and leaves them where others have marked any "
-				 "(no UIDPLUS; leave)",
-		[CONFIG_CAREFUL] = "expunges around messages others have marked (no UIDPLUS; "
-				   "careful)",
+		[CONFIG_LEAVE] =
+			"flags \\Deleted and leaves them where others have marked any "
+			"(no UIDPLUS; leave)",
+		[CONFIG_CAREFUL] =
+			"expunges around messages others have marked (no UIDPLUS; "
+			"careful)",
 		[CONFIG_NEVER] = "DELE is refused (no UIDPLUS; never)",
 	};
 
@@ -185,7 +186,8 @@ static void print_maildrop(const struct maildrop *maildrop)
 	printf("messages           %" PRIu32 " (%" PRIu64 " octets)\n", snapshot->count,
 	       snapshot->octets);
 	if (snapshot->count > 0) {
-		const size_t len = snapshot_unique_id(snapshot, &snapshot->messages[0], id);
+		const size_t len =
+			snapshot_unique_id(snapshot, &snapshot->messages[0], id);
 
 		printf("first unique-id    %.*s\n", (int)len, id);
 	}

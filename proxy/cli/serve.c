@@ -52,7 +52,8 @@ static const struct argp argp = {
 	.parser = take,
 	.args_doc = "[IMAP-URL]",
 	.doc = "Speaks POP3 to clients and IMAP to servers. With IMAP-URL and no "
-	       "configuration: POP3 on 127.0.0.1:1110, every user to that server, nothing "
+	       "configuration: POP3 on 127.0.0.1:1110, every user to that server, "
+	       "nothing "
 	       "kept.",
 };
 
@@ -116,7 +117,8 @@ static void log_listening(const struct door *door)
 	struct log_line line;
 
 	address_text(address, host);
-	snprintf(text, sizeof(text), six ? "[%s]:%u" : "%s:%u", host, address_port(address));
+	snprintf(text, sizeof(text), six ? "[%s]:%u" : "%s:%u", host,
+		 address_port(address));
 	if (log_begin(&line, LOG_INFO, "listening")) {
 		log_string(&line, "address", text);
 		log_string(&line, "tls", tls_names[door->settings->tls]);
@@ -143,7 +145,8 @@ static bool open_doors(struct server *server, const struct config *config,
 	return true;
 }
 
-/* SIGTERM, SIGINT: no new sessions; those that run end without UPDATE, a QUIT finishes. */
+/* SIGTERM, SIGINT: no new sessions; those that run end without UPDATE, a QUIT finishes.
+ */
 SUSPENDS static void stop(struct server *server)
 {
 	log_say(LOG_INFO, "stopping", "%" PRIu32 " sessions end",

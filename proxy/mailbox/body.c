@@ -7,8 +7,8 @@
 
 SUSPENDS static enum imap_body open_part(struct body *body, struct failure *failure)
 {
-	return imap_body_open(body->maildrop->imap, body->imap_uid, body->origin, body->part,
-			      body->listed, failure);
+	return imap_body_open(body->maildrop->imap, body->imap_uid, body->origin,
+			      body->part, body->listed, failure);
 }
 
 /* Nothing is promised yet: a connection that dies now is worth another try. */
@@ -64,8 +64,8 @@ SUSPENDS static bool next_part(struct body *body, bool *failed, struct failure *
 		return false;
 	}
 	body->origin += body->part;
-	body->part = body->part * PART_GROWTH < PART_MAX ? body->part * PART_GROWTH
-							 : PART_MAX;
+	body->part =
+		body->part * PART_GROWTH < PART_MAX ? body->part * PART_GROWTH : PART_MAX;
 	switch (open_part(body, failure)) {
 	case IMAP_BODY_READY:
 		*failed = false;

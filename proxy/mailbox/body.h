@@ -10,11 +10,11 @@
 struct body {
 	struct maildrop *maildrop;
 	uint32_t imap_uid;
-	uint64_t listed;  // octets by the snapshot
-	uint64_t origin;  // where the part under way begins
-	uint64_t part;    // octets asked for; 0: the whole message
-	uint64_t octets;  // from the server so far
-	bool ended;       // the last part was read
+	uint64_t listed; // octets by the snapshot
+	uint64_t origin; // where the part under way begins
+	uint64_t part;   // octets asked for; 0: the whole message
+	uint64_t octets; // from the server so far
+	bool ended;      // the last part was read
 };
 
 /*

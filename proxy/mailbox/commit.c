@@ -74,7 +74,8 @@ SUSPENDS static bool prove(struct maildrop *maildrop, struct bytes set,
 	}
 	if (step == IMAP_END && remain > 0) {
 		return failure_set(failure, FAILURE_TEMPORARY,
-				   "%" PRIu64 " deleted messages are still there", remain);
+				   "%" PRIu64 " deleted messages are still there",
+				   remain);
 	}
 	return step == IMAP_END;
 }
@@ -111,8 +112,8 @@ SUSPENDS static bool find_foreign(struct maildrop *maildrop, struct buffer *out,
 }
 
 /* Give the foreign messages their \Deleted back, over a new connection if need be. */
-SUSPENDS static bool restore(struct maildrop *maildrop, struct bytes foreign, bool expunged,
-			     struct failure *failure)
+SUSPENDS static bool restore(struct maildrop *maildrop, struct bytes foreign,
+			     bool expunged, struct failure *failure)
 {
 	struct failure own;
 
@@ -146,7 +147,8 @@ SUSPENDS static bool expunge_around(struct maildrop *maildrop, struct bytes fore
 SUSPENDS static bool expunge_without_uidplus(struct maildrop *maildrop,
 					     struct failure *failure)
 {
-	const enum config_without_uidplus policy = maildrop->upstream->route->without_uidplus;
+	const enum config_without_uidplus policy =
+		maildrop->upstream->route->without_uidplus;
 	struct buffer foreign;
 	bool done;
 
@@ -157,9 +159,10 @@ SUSPENDS static bool expunge_without_uidplus(struct maildrop *maildrop,
 	} else if (done && policy == CONFIG_CAREFUL) {
 		done = expunge_around(maildrop, buffer_bytes(&foreign), failure);
 	} else if (done) {
-		done = failure_set(failure, FAILURE_TEMPORARY,
-				   "the server has no UIDPLUS and others have marked messages "
-				   "\\Deleted: ours are flagged, not removed");
+		done = failure_set(
+			failure, FAILURE_TEMPORARY,
+			"the server has no UIDPLUS and others have marked messages "
+			"\\Deleted: ours are flagged, not removed");
 		failure_advise(failure, "let the other client expunge, or set "
 					"without-uidplus: careful");
 	}

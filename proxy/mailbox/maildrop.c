@@ -22,8 +22,8 @@ static bool lock_key(const struct maildrop *maildrop, struct buffer *out)
 {
 	const struct config_route *route = maildrop->upstream->route;
 
-	if (!buffer_printf(out, "%s:%u\n%s\n%s", route->host, route->port, maildrop->user.at,
-			   maildrop->folder)) {
+	if (!buffer_printf(out, "%s:%u\n%s\n%s", route->host, route->port,
+			   maildrop->user.at, maildrop->folder)) {
 		return false;
 	}
 	for (size_t i = 0; i < out->len; i++) {
@@ -46,7 +46,8 @@ static bool lock(struct maildrop *maildrop, struct locks *locks, struct failure 
 	buffer_release(&key);
 	if (!maildrop->lock) {
 		failure_set(failure, FAILURE_IN_USE, "another session has this maildrop");
-		return failure_advise(failure, "wait until it ends, or set when-locked: share");
+		return failure_advise(failure,
+				      "wait until it ends, or set when-locked: share");
 	}
 	return true;
 }
@@ -88,8 +89,8 @@ SUSPENDS static bool open_whole(struct maildrop *maildrop, struct locks *locks,
 
 	if (!select_folder(maildrop, failure) ||
 	    !snapshot_build(&maildrop->snapshot, maildrop->imap, &maildrop->mailbox,
-			    &maildrop->upstream->route->unique_id, hides_deleted(maildrop),
-			    failure)) {
+			    &maildrop->upstream->route->unique_id,
+			    hides_deleted(maildrop), failure)) {
 		return false;
 	}
 	if (timing && signed_in >= before) {
@@ -127,15 +128,16 @@ bool maildrop_can_delete(const struct maildrop *maildrop, struct failure *failur
 			    maildrop->mailbox.read_only
 				    ? "the folder is read-only"
 				    : "the folder does not allow \\Deleted to be set");
-		return failure_advise(failure,
-				      "the account needs the right to delete in this folder");
+		return failure_advise(
+			failure, "the account needs the right to delete in this folder");
 	}
 	if (route->without_uidplus == CONFIG_NEVER &&
 	    !(maildrop->capabilities & IMAP_UIDPLUS)) {
 		failure_set(failure, FAILURE_PERMANENT,
 			    "the server has no UIDPLUS and without-uidplus is never");
-		return failure_advise(failure, "delete with another client, or choose leave "
-					       "or careful");
+		return failure_advise(failure,
+				      "delete with another client, or choose leave "
+				      "or careful");
 	}
 	return true;
 }

@@ -32,7 +32,7 @@ struct maildrop {
 	struct imap_mailbox mailbox;
 	struct snapshot snapshot;
 	unsigned capabilities; // of the connection that was opened last
-	struct lock *lock; // NULL where the route shares
+	struct lock *lock;     // NULL where the route shares
 	uint32_t reconnects;
 };
 

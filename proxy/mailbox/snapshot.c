@@ -16,7 +16,8 @@
 #define IDS_MAX (256u * 1024 * 1024)
 #define ROOM_FIRST 64
 
-static enum pop3_unique_id_source identity_of(const struct pop3_unique_id_template *template)
+static enum pop3_unique_id_source
+identity_of(const struct pop3_unique_id_template *template)
 {
 	if (pop3_unique_id_uses(template, POP3_UNIQUE_ID_GM_MSGID)) {
 		return POP3_UNIQUE_ID_GM_MSGID;
@@ -30,7 +31,8 @@ static enum pop3_unique_id_source identity_of(const struct pop3_unique_id_templa
 static bool add_id(struct snapshot *snapshot, const struct imap_row *row,
 		   enum pop3_unique_id_source identity)
 {
-	const struct bytes number = { (const char *)&row->gm_msgid, sizeof(row->gm_msgid) };
+	const struct bytes number = { (const char *)&row->gm_msgid,
+				      sizeof(row->gm_msgid) };
 
 	if (identity == POP3_UNIQUE_ID_GM_MSGID) {
 		return buffer_append(&snapshot->ids, number);
@@ -201,7 +203,8 @@ SUSPENDS static bool settle(struct snapshot *snapshot, struct imap *imap,
 	keep(snapshot, true);
 	if (named != listed) {
 		return failure_set(failure, FAILURE_TEMPORARY,
-				   "the server lists %" PRIu64 " messages but has %" PRIu64,
+				   "the server lists %" PRIu64
+				   " messages but has %" PRIu64,
 				   listed, named);
 	}
 	return true;
@@ -230,8 +233,9 @@ SUSPENDS static bool reconcile(struct snapshot *snapshot, struct imap *imap,
 	failure_set(failure, FAILURE_TEMPORARY,
 		    "the server lists %" PRIu32 " messages, but the folder has %" PRIu32,
 		    snapshot->count, imap_selected_left(imap));
-	return failure_advise(failure, "no list is given rather than a short one; try again, "
-				       "then look at the IMAP server");
+	return failure_advise(failure,
+			      "no list is given rather than a short one; try again, "
+			      "then look at the IMAP server");
 }
 
 SUSPENDS static bool hide(struct snapshot *snapshot, struct imap *imap,
@@ -254,6 +258,9 @@ static bool check_unique_ids(const struct snapshot *snapshot, struct failure *fa
 {
 	char id[POP3_UNIQUE_ID_MAX];
 
+	if (identity_of(snapshot->unique_id) == POP3_UNIQUE_ID_UID) {
+		return true; // UID and UIDVALIDITY always make one
+	}
 	for (uint32_t i = 0; i < snapshot->count; i++) {
 		if (snapshot_unique_id(snapshot, &snapshot->messages[i], id) == 0) {
 			return failure_set(failure, FAILURE_PERMANENT,
@@ -273,8 +280,8 @@ static void sum_octets(struct snapshot *snapshot)
 	}
 }
 
-SUSPENDS static bool build(struct snapshot *snapshot, struct imap *imap, bool hide_deleted,
-			   struct failure *failure)
+SUSPENDS static bool build(struct snapshot *snapshot, struct imap *imap,
+			   bool hide_deleted, struct failure *failure)
 {
 	if (!fetch_rows(snapshot, imap, failure) || !reconcile(snapshot, imap, failure)) {
 		return false;

@@ -26,7 +26,7 @@ struct snapshot {
 	uint32_t deleted; // how many are marked
 	uint64_t octets;  // of those not marked
 	uint32_t uidvalidity;
-	uint32_t uidnext; // 0: unknown
+	uint32_t uidnext;                                // 0: unknown
 	const struct pop3_unique_id_template *unique_id; // borrowed
 	struct buffer ids; // GM-MSGID: 8 octets each; EMAILID: text, NUL
 };
@@ -46,7 +46,8 @@ SUSPENDS bool snapshot_build(struct snapshot *snapshot, struct imap *imap,
  * that went back, same sizes. What vanished is fine. FAILURE_TEMPORARY: no.
  */
 SUSPENDS bool snapshot_verify(const struct snapshot *snapshot, struct imap *imap,
-			      const struct imap_mailbox *mailbox, struct failure *failure);
+			      const struct imap_mailbox *mailbox,
+			      struct failure *failure);
 
 void snapshot_release(struct snapshot *snapshot);
 

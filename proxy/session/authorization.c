@@ -61,13 +61,15 @@ SUSPENDS static enum next do_pass(struct session *session, struct bytes password
 	return sign_in(session, SASL_PLAIN, buffer_bytes(&session->user), password);
 }
 
-/* RFC 2595 section 4. What came before TLS is forgotten, what came with it is an attack. */
+/* RFC 2595 section 4. What came before TLS is forgotten, what came with it is an attack.
+ */
 SUSPENDS static enum next do_stls(struct session *session)
 {
 	const struct config_limits *limits = &session->service->config->limits;
 	struct failure failure;
 
-	if (session->listener->tls != CONFIG_TLS_STARTTLS || stream_is_tls(session->client)) {
+	if (session->listener->tls != CONFIG_TLS_STARTTLS ||
+	    stream_is_tls(session->client)) {
 		return reply_mistake(session, "STLS is not available here");
 	}
 	if (stream_input(session->client).len > 0) {
@@ -75,13 +77,15 @@ SUSPENDS static enum next do_stls(struct session *session)
 		return NEXT_CLOSE;
 	}
 	if (reply_ok(session, "begin TLS") != NEXT_COMMAND ||
-	    !stream_flush(session->client, session_write_deadline_ms(session), &failure)) {
+	    !stream_flush(session->client, session_write_deadline_ms(session),
+			  &failure)) {
 		return NEXT_CLOSE;
 	}
 	if (!stream_accept_tls(session->client, session->service->tls,
 			       loop_deadline_ms(limits->tls_ms), &failure)) {
 		session->end = SESSION_TLS_FAILED;
-		log_say(LOG_INFO, "TLS failed", "peer %s: %s", session->peer, failure.text);
+		log_say(LOG_INFO, "TLS failed", "peer %s: %s", session->peer,
+			failure.text);
 		return NEXT_CLOSE;
 	}
 	buffer_clear(&session->user);
@@ -108,7 +112,7 @@ enum sasl_step { SASL_READY, SASL_REFUSED, SASL_CLOSE };
 
 /* Ask with a challenge (base64), take the client's line, "*" cancels. */
 SUSPENDS static enum sasl_step ask(struct session *session, const char *challenge,
-				 struct buffer *out, enum next *next)
+				   struct buffer *out, enum next *next)
 {
 	struct bytes line;
 
@@ -138,9 +142,9 @@ SUSPENDS static enum sasl_step ask(struct session *session, const char *challeng
 }
 
 /* The first message: on the command's own line (RFC 5034, "=" is empty) or asked for. */
-SUSPENDS static enum sasl_step first_message(struct session *session, struct bytes initial,
-					   const char *challenge, struct buffer *out,
-					   enum next *next)
+SUSPENDS static enum sasl_step first_message(struct session *session,
+					     struct bytes initial, const char *challenge,
+					     struct buffer *out, enum next *next)
 {
 	if (initial.len == 0) {
 		return ask(session, challenge, out, next);
@@ -152,8 +156,8 @@ SUSPENDS static enum sasl_step first_message(struct session *session, struct byt
 	return SASL_REFUSED;
 }
 
-SUSPENDS static enum next auth_message(struct session *session,
-				       enum sasl_mechanism mechanism, struct bytes initial)
+SUSPENDS static enum next
+auth_message(struct session *session, enum sasl_mechanism mechanism, struct bytes initial)
 {
 	struct buffer message;
 	struct sasl_identity identity;
@@ -163,9 +167,11 @@ SUSPENDS static enum next auth_message(struct session *session,
 	if (first_message(session, initial, "", &message, &next) == SASL_READY) {
 		if (sasl_decode(mechanism, &message, &identity)) {
 			set_user(session, identity.user);
-			next = sign_in(session, mechanism, identity.user, identity.secret);
+			next = sign_in(session, mechanism, identity.user,
+				       identity.secret);
 		} else {
-			next = reply_mistake(session, "that is no message of this mechanism");
+			next = reply_mistake(session,
+					     "that is no message of this mechanism");
 		}
 	}
 	memory_wipe(message.data, message.len);
@@ -182,8 +188,7 @@ SUSPENDS static enum next auth_login(struct session *session, struct bytes initi
 
 	buffer_init(&user, NAME_MAX_OCTETS);
 	buffer_init(&password, MESSAGE_MAX);
-	if (first_message(session, initial, "VXNlcm5hbWU6", &user, &next) ==
-		    SASL_READY &&
+	if (first_message(session, initial, "VXNlcm5hbWU6", &user, &next) == SASL_READY &&
 	    ask(session, "UGFzc3dvcmQ6", &password, &next) == SASL_READY) {
 		set_user(session, buffer_bytes(&user));
 		next = sign_in(session, SASL_LOGIN, buffer_bytes(&user),
@@ -223,7 +228,8 @@ SUSPENDS static enum next do_quit(struct session *session)
 	return NEXT_CLOSE;
 }
 
-SUSPENDS static enum next obey(struct session *session, const struct pop3_command *command)
+SUSPENDS static enum next obey(struct session *session,
+			       const struct pop3_command *command)
 {
 	switch (command->verb) {
 	case POP3_AUTH:
@@ -303,7 +309,8 @@ SUSPENDS enum next authorization(struct session *session)
 	while (next == NEXT_COMMAND) {
 		switch (session_read_line(session, &line)) {
 		case SESSION_LINE_READY:
-			next = line.len > COMMAND_LINE_MAX && !bytes_has_prefix(line, "AUTH ")
+			next = line.len > COMMAND_LINE_MAX &&
+					       !bytes_has_prefix(line, "AUTH ")
 				       ? refuse_long(session)
 				       : answer(session, line);
 			memory_wipe(session->long_line, SASL_LINE_MAX);

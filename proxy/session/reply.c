@@ -88,7 +88,8 @@ static const char *answer_for(const struct failure *failure)
 	case FAILURE_TIMEOUT:
 		return "[SYS/TEMP] the mail server takes too long, try again later";
 	case FAILURE_PEER_GONE:
-		return "[SYS/TEMP] the connection to the mail server was lost, try again later";
+		return "[SYS/TEMP] the connection to the mail server was lost, try again "
+		       "later";
 	case FAILURE_CANCELLED:
 		return "[SYS/TEMP] the service is shutting down, try again later";
 	}
@@ -160,8 +161,9 @@ SUSPENDS enum next reply_capabilities(struct session *session)
 	enum next next;
 
 	buffer_init(&text, 1024);
-	buffer_printf(&text, "+OK here is what I can do\r\n"
-			     "TOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n");
+	buffer_printf(&text,
+		      "+OK here is what I can do\r\n"
+		      "TOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n");
 	if (starttls) {
 		buffer_printf(&text, "STLS\r\n");
 	}
@@ -169,7 +171,8 @@ SUSPENDS enum next reply_capabilities(struct session *session)
 		buffer_printf(&text, "USER\r\nSASL PLAIN LOGIN XOAUTH2 OAUTHBEARER\r\n");
 	}
 	if (session->signed_in) {
-		buffer_printf(&text, "IMPLEMENTATION popbridge-" POPBRIDGE_VERSION "\r\n");
+		buffer_printf(&text,
+			      "IMPLEMENTATION popbridge-" POPBRIDGE_VERSION "\r\n");
 	}
 	buffer_printf(&text, ".\r\n");
 	next = reply_text(session, buffer_bytes(&text));

@@ -8,7 +8,8 @@ static bool open_upstreams(struct service *service, struct failure *failure)
 {
 	const struct config *config = service->config;
 
-	service->upstreams = memory_new_array(config->route_count, sizeof(struct upstream));
+	service->upstreams =
+		memory_new_array(config->route_count, sizeof(struct upstream));
 	for (size_t i = 0; i < config->route_count; i++) {
 		if (!upstream_init(&service->upstreams[i], &config->routes[i],
 				   &config->limits, failure)) {
@@ -23,8 +24,9 @@ bool service_init(struct service *service, const struct config *config,
 {
 	*service = (struct service){ .config = config, .locks = locks_new() };
 	if (config->certificate_count > 0) {
-		service->tls = tls_server_new(config->certificates, config->certificate_count,
-					      config->minimum_tls, failure);
+		service->tls =
+			tls_server_new(config->certificates, config->certificate_count,
+				       config->minimum_tls, failure);
 		if (!service->tls) {
 			service_release(service);
 			return false;

@@ -8,13 +8,13 @@
 #include "proxy/upstream/upstream.h"
 
 struct service {
-	const struct config *config;  // borrowed
-	struct tls_server *tls;       // owned; NULL: no certificate
-	struct upstream *upstreams;   // owned; one per route, same order
-	struct locks *locks;          // owned
-	struct session *sessions;     // session::next, every session that runs
+	const struct config *config; // borrowed
+	struct tls_server *tls;      // owned; NULL: no certificate
+	struct upstream *upstreams;  // owned; one per route, same order
+	struct locks *locks;         // owned
+	struct session *sessions;    // session::next, every session that runs
 	uint32_t session_count;
-	bool draining;                // no new sessions
+	bool draining; // no new sessions
 };
 
 /* FAILURE_PERMANENT: a certificate or CA file that cannot be used, by name. */

@@ -8,9 +8,11 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 
 #define REST_AFTER_MS 1000 // a client that waits this long may wait longer
+#define CLOSE_MS 1000      // for the last answer to get out
 
 static const char *const end_names[] = {
 	[SESSION_QUIT] = "quit",
@@ -38,8 +40,10 @@ bool session_allows_password(const struct session *session)
 {
 	const struct config_listener *listener = session->listener;
 
-	return stream_is_tls(session->client) || address_is_loopback(&listener->address) ||
-	       config_networks_contain(&listener->plain_from, stream_peer(session->client));
+	return stream_is_tls(session->client) ||
+	       address_is_loopback(&listener->address) ||
+	       config_networks_contain(&listener->plain_from,
+				       stream_peer(session->client));
 }
 
 enum next session_client_failed(struct session *session, const struct failure *failure)
@@ -47,7 +51,8 @@ enum next session_client_failed(struct session *session, const struct failure *f
 	if (failure->kind == FAILURE_CANCELLED) {
 		session->end = SESSION_CANCELLED;
 	} else if (failure->kind == FAILURE_TIMEOUT) {
-		session->end = session->signed_in ? SESSION_IDLE : SESSION_SIGN_IN_TIMEOUT;
+		session->end =
+			session->signed_in ? SESSION_IDLE : SESSION_SIGN_IN_TIMEOUT;
 	} else {
 		session->end = SESSION_CLIENT_GONE;
 	}
@@ -93,8 +98,8 @@ SUSPENDS static enum session_line refuse_line(struct session *session,
 					      enum pop3_line_result result)
 {
 	const bool too_long = result == POP3_LINE_TOO_LONG;
-	enum next next = reply_mistake(session, too_long ? "line too long"
-							 : "control characters in the line");
+	enum next next = reply_mistake(
+		session, too_long ? "line too long" : "control characters in the line");
 
 	if (next == NEXT_COMMAND && too_long && ++session->long_lines == LONG_LINES_MAX) {
 		session->end = SESSION_ERRORS;
@@ -110,8 +115,9 @@ SUSPENDS static enum session_line refuse_line(struct session *session,
 SUSPENDS enum session_line session_read_line(struct session *session, struct bytes *text)
 {
 	const uint64_t deadline_ms =
-		session->signed_in ? loop_deadline_ms(session->service->config->limits.idle_ms)
-				   : session->sign_in_deadline_ms;
+		session->signed_in
+			? loop_deadline_ms(session->service->config->limits.idle_ms)
+			: session->sign_in_deadline_ms;
 	struct failure failure;
 
 	for (;;) {
@@ -155,7 +161,8 @@ static struct session *create(struct service *service,
 	session->client = client;
 	session->task = task_self();
 	session->started_ms = loop_now_ms();
-	session->sign_in_deadline_ms = loop_deadline_ms(service->config->limits.sign_in_ms);
+	session->sign_in_deadline_ms =
+		loop_deadline_ms(service->config->limits.sign_in_ms);
 	session->end = SESSION_CLIENT_GONE;
 	session->long_line = memory_new(SASL_LINE_MAX);
 	pop3_line_init(&session->line, session->long_line, SASL_LINE_MAX);
@@ -220,26 +227,34 @@ static void unlink_session(struct session *session)
 	session->service->session_count--;
 }
 
-/* The one way out. */
-SUSPENDS static void finish(struct session *session)
+/* Politely, unless the client is in the middle of a message that will not be whole. */
+SUSPENDS static void hang_up(struct session *session)
 {
 	struct failure ignored;
 
+	if (session->in_message) {
+		stream_reset(session->client);
+		return;
+	}
+	stream_flush(session->client, loop_deadline_ms(CLOSE_MS), &ignored);
+	stream_close(session->client);
+}
+
+/* The one way out. The client first: it need not wait for our LOGOUT. */
+SUSPENDS static void finish(struct session *session)
+{
 	log_end_of(session, session->end == SESSION_QUIT
 				    ? snapshot_hash(&session->maildrop.snapshot)
 				    : session->hash_at_start);
+	lock_give_back(session->maildrop.lock);
+	session->maildrop.lock = NULL;
+	unlink_session(session);
+	hang_up(session);
 	if (session->signed_in) {
 		maildrop_close(&session->maildrop);
 	}
-	if (session->end == SESSION_TRUNCATED) {
-		stream_reset(session->client);
-	} else {
-		stream_flush(session->client, loop_deadline_ms(1000), &ignored);
-		stream_close(session->client);
-	}
 	drop_long_line(session);
 	buffer_release(&session->user);
-	unlink_session(session);
 	free(session);
 }
 
@@ -264,19 +279,28 @@ static uint32_t same_address(const struct session *session)
 	uint32_t count = 0;
 
 	for (const struct session *s = session->service->sessions; s; s = s->next) {
-		count += address_in_network(stream_peer(s->client),
-					    stream_peer(session->client), 128);
+		count += strcmp(s->peer, session->peer) == 0;
 	}
 	return count;
 }
 
-SUSPENDS static bool admit(struct session *session)
+/* Whoever is on this machine may be many: no limit per address. */
+static bool is_one_too_many(const struct session *session)
 {
 	const struct config_limits *limits = &session->service->config->limits;
+
+	if (session->service->session_count > limits->sessions) {
+		return true;
+	}
+	return !address_is_loopback(stream_peer(session->client)) &&
+	       same_address(session) > limits->sessions_per_address;
+}
+
+SUSPENDS static bool admit(struct session *session)
+{
 	struct failure failure;
 
-	if (session->service->session_count <= limits->sessions &&
-	    same_address(session) <= limits->sessions_per_address) {
+	if (!is_one_too_many(session)) {
 		return true;
 	}
 	session->end = SESSION_REFUSED;
@@ -308,7 +332,8 @@ SUSPENDS void session_run(struct service *service, const struct config_listener 
 
 void session_cancel_all(struct service *service)
 {
-	for (struct session *session = service->sessions; session; session = session->next) {
+	for (struct session *session = service->sessions; session;
+	     session = session->next) {
 		if (!session->committing) {
 			task_cancel(session->task);
 		}

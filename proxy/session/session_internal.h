@@ -16,9 +16,9 @@
 #include "proxy/mailbox/maildrop.h"
 #include "proxy/session/session.h"
 
-#define COMMAND_LINE_MAX 512    // RFC 2449 says 255
+#define COMMAND_LINE_MAX 512      // RFC 2449 says 255
 #define SASL_LINE_MAX (16 * 1024) // bearer tokens
-#define NAME_MAX_OCTETS 1024    // a user name, in its widest form
+#define NAME_MAX_OCTETS 1024      // a user name, in its widest form
 #define ERRORS_MAX 25
 #define LONG_LINES_MAX 3
 
@@ -52,26 +52,27 @@ struct session {
 	const struct config_listener *listener;
 	struct stream *client; // owned
 	struct task *task;
-	char id[17];           // random: in log lines, and forwarded upstream
+	char id[17]; // random: in log lines, and forwarded upstream
 	char peer[ADDRESS_TEXT_MAX];
 	uint64_t started_ms;
 	uint64_t sign_in_deadline_ms; // the client's part
 	struct pop3_line line;
-	char *long_line;              // owned: 16 KiB, in AUTHORIZATION
+	char *long_line; // owned: 16 KiB, in AUTHORIZATION
 	char command_line[COMMAND_LINE_MAX];
-	struct buffer user;           // the POP3 user name, from USER or SASL
-	bool user_given;              // by USER, PASS may follow
+	struct buffer user; // the POP3 user name, from USER or SASL
+	bool user_given;    // by USER, PASS may follow
 	unsigned errors;
 	unsigned long_lines;
 	unsigned failed_sign_ins;
 	bool signed_in;
-	bool committing;              // must not be cancelled
-	bool cancelled;               // noticed while committing
+	bool committing; // must not be cancelled
+	bool in_message; // promised and not complete: hang up hard
+	bool cancelled;  // noticed while committing
 	struct maildrop maildrop;
 	uint64_t hash_at_start;
-	uint64_t retrieved;           // messages
+	uint64_t retrieved; // messages
 	uint64_t retrieved_octets;
-	uint64_t removed;             // messages, proven
+	uint64_t removed; // messages, proven
 	enum session_end end;
 };
 

@@ -49,8 +49,8 @@ static bool split_folder(struct bytes user, char separator, struct destination *
 }
 
 /* The route that matches once its own separator has split the name. */
-static struct upstream *route_after_split(const struct service *service, struct bytes user,
-					  struct destination *out)
+static struct upstream *route_after_split(const struct service *service,
+					  struct bytes user, struct destination *out)
 {
 	const struct config *config = service->config;
 
@@ -112,13 +112,15 @@ SUSPENDS static bool open_maildrop(struct session *session,
 	};
 
 	opened = maildrop_open(&session->maildrop, &request,
-			       loop_deadline_ms(limits->upstream_sign_in_ms), NULL, failure);
+			       loop_deadline_ms(limits->upstream_sign_in_ms), NULL,
+			       failure);
 	buffer_release(&user);
 	return opened;
 }
 
 SUSPENDS static bool attempt(struct session *session, enum sasl_mechanism mechanism,
-			     struct bytes user, struct bytes secret, struct failure *failure)
+			     struct bytes user, struct bytes secret,
+			     struct failure *failure)
 {
 	struct destination destination;
 	bool opened = false;

@@ -38,8 +38,7 @@ SUSPENDS static enum next unique_id_line(struct session *session, const char *be
 					 uint32_t msgno, const struct message *message)
 {
 	char id[POP3_UNIQUE_ID_MAX];
-	const size_t len =
-		snapshot_unique_id(&session->maildrop.snapshot, message, id);
+	const size_t len = snapshot_unique_id(&session->maildrop.snapshot, message, id);
 
 	return reply_format(session, "%s%" PRIu32 " %.*s", before, msgno, (int)len, id);
 }
@@ -117,7 +116,8 @@ SUSPENDS static enum next flush_before_wait(struct session *session, struct body
 	if (stream_pending(session->client) == 0 || body_is_buffered(body)) {
 		return NEXT_COMMAND;
 	}
-	if (!stream_flush(session->client, session_write_deadline_ms(session), &failure)) {
+	if (!stream_flush(session->client, session_write_deadline_ms(session),
+			  &failure)) {
 		return session_client_failed(session, &failure);
 	}
 	return NEXT_COMMAND;
@@ -164,12 +164,14 @@ static void compare_size(struct session *session, const struct message *message,
 		log_say(LOG_WARNING, "sizes differ",
 			"server %s says RFC822.SIZE %" PRIu64 " for a message of %" PRIu64
 			" octets; LIST shows what it says",
-			upstream->route->server, (uint64_t)message->octets, convert->octets);
+			upstream->route->server, (uint64_t)message->octets,
+			convert->octets);
 	}
 }
 
 /* Only after the client has all of it, and never for TOP. */
-SUSPENDS static enum next mark_read(struct session *session, const struct message *message)
+SUSPENDS static enum next mark_read(struct session *session,
+				    const struct message *message)
 {
 	struct failure failure;
 	char set[16];
@@ -178,7 +180,8 @@ SUSPENDS static enum next mark_read(struct session *session, const struct messag
 	    session->maildrop.mailbox.read_only) {
 		return NEXT_COMMAND;
 	}
-	if (!stream_flush(session->client, session_write_deadline_ms(session), &failure)) {
+	if (!stream_flush(session->client, session_write_deadline_ms(session),
+			  &failure)) {
 		return session_client_failed(session, &failure);
 	}
 	snprintf(set, sizeof(set), "%" PRIu32, message->imap_uid);
@@ -190,18 +193,19 @@ SUSPENDS static enum next mark_read(struct session *session, const struct messag
 	return NEXT_COMMAND;
 }
 
-/* Nothing was promised yet. A lost upstream ends the session, any other refusal does not. */
-SUSPENDS static enum next refuse_body(struct session *session, const struct failure *failure)
+/* Nothing was promised yet. A lost upstream ends the session, any other refusal does not.
+ */
+SUSPENDS static enum next refuse_body(struct session *session,
+				      const struct failure *failure)
 {
 	const enum next next = reply_failure(session, failure);
-	const struct imap *imap = session->maildrop.imap;
 
-	if (next == NEXT_COMMAND && (!imap || imap_is_lost(imap))) {
-		session->end = failure->kind == FAILURE_CANCELLED ? SESSION_CANCELLED
-								  : SESSION_UPSTREAM;
-		return NEXT_CLOSE;
+	if (next != NEXT_COMMAND || session->maildrop.imap) {
+		return next;
 	}
-	return next;
+	session->end =
+		failure->kind == FAILURE_CANCELLED ? SESSION_CANCELLED : SESSION_UPSTREAM;
+	return NEXT_CLOSE;
 }
 
 SUSPENDS static enum next give(struct session *session, struct message *message,
@@ -213,6 +217,7 @@ SUSPENDS static enum next give(struct session *session, struct message *message,
 
 	pop3_body_init(&convert, lines,
 		       session->maildrop.upstream->route->nul == CONFIG_NUL_REPLACE);
+	session->in_message = true;
 	next = whole ? reply_ok(session, "%" PRIu64 " octets", (uint64_t)message->octets)
 		     : reply_ok(session, "top of message follows");
 	if (next == NEXT_COMMAND) {
@@ -221,6 +226,7 @@ SUSPENDS static enum next give(struct session *session, struct message *message,
 	if (next != NEXT_COMMAND) {
 		return next;
 	}
+	session->in_message = false;
 	session->retrieved_octets += convert.octets;
 	if (!whole) {
 		return NEXT_COMMAND;
@@ -255,7 +261,8 @@ SUSPENDS static enum next do_retrieve(struct session *session, uint32_t msgno,
 	return refuse_body(session, &failure);
 }
 
-SUSPENDS static enum next do_top(struct session *session, const struct pop3_command *command)
+SUSPENDS static enum next do_top(struct session *session,
+				 const struct pop3_command *command)
 {
 	const uint64_t guess = (uint64_t)command->lines * TOP_LINE_GUESS;
 	const uint64_t most = 1024 * 1024;
@@ -284,10 +291,12 @@ SUSPENDS static enum next do_rset(struct session *session)
 {
 	snapshot_unmark_all(&session->maildrop.snapshot);
 	return reply_ok(session, "%" PRIu32 " messages (%" PRIu64 " octets)",
-			session->maildrop.snapshot.count, session->maildrop.snapshot.octets);
+			session->maildrop.snapshot.count,
+			session->maildrop.snapshot.octets);
 }
 
-SUSPENDS static enum next obey(struct session *session, const struct pop3_command *command)
+SUSPENDS static enum next obey(struct session *session,
+			       const struct pop3_command *command)
 {
 	switch (command->verb) {
 	case POP3_CAPA:

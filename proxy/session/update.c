@@ -24,6 +24,7 @@ SUSPENDS void update(struct session *session)
 	} else {
 		session->end = SESSION_QUIT_UNCOMMITTED;
 		reply_refusal(session,
-			      "[SYS/TEMP] some deleted messages were not removed", &failure);
+			      "[SYS/TEMP] some deleted messages were not removed",
+			      &failure);
 	}
 }

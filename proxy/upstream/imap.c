@@ -215,8 +215,8 @@ bool imap_refused(const struct imap *imap, enum failure_kind kind, const char *w
 	const struct imap_answer *answer = &imap->answer;
 
 	return failure_set(failure, kind, "%s: %s %s %s", what,
-			   conditions[answer->condition], imap_wire_code_name(answer->code),
-			   answer->text);
+			   conditions[answer->condition],
+			   imap_wire_code_name(answer->code), answer->text);
 }
 
 SUSPENDS bool imap_send(struct imap *imap, unsigned expect, struct failure *failure,
@@ -328,7 +328,7 @@ SUSPENDS bool imap_noop(struct imap *imap, struct failure *failure)
 }
 
 static bool accepted(struct imap *imap, bool answered, const char *what,
-			      struct failure *failure)
+		     struct failure *failure)
 {
 	if (!answered) {
 		return false;
@@ -339,14 +339,15 @@ static bool accepted(struct imap *imap, bool answered, const char *what,
 	return true;
 }
 
-SUSPENDS bool imap_store(struct imap *imap, struct bytes set, enum imap_flag flag, bool add,
-			 struct failure *failure)
+SUSPENDS bool imap_store(struct imap *imap, struct bytes set, enum imap_flag flag,
+			 bool add, struct failure *failure)
 {
 	return accepted(imap, dialogue_store(imap, set, flag, add, failure), "UID STORE",
 			failure);
 }
 
-SUSPENDS bool imap_uid_expunge(struct imap *imap, struct bytes set, struct failure *failure)
+SUSPENDS bool imap_uid_expunge(struct imap *imap, struct bytes set,
+			       struct failure *failure)
 {
 	return accepted(imap, dialogue_uid_expunge(imap, set, failure), "UID EXPUNGE",
 			failure);

@@ -134,7 +134,8 @@ enum imap_step { IMAP_STEP, IMAP_END, IMAP_FAILED };
 /* set: "1:*" or the like. identity: POP3_UNIQUE_ID_UID, _GM_MSGID or _EMAILID: what
  * besides UID and RFC822.SIZE is asked for. */
 SUSPENDS bool imap_rows_start(struct imap *imap, const char *set,
-			      enum pop3_unique_id_source identity, struct failure *failure);
+			      enum pop3_unique_id_source identity,
+			      struct failure *failure);
 /*
  * IMAP_STEP: one row; any order, a message may come twice. IMAP_END: the server said
  * OK. FAILURE_PROTOCOL for a row without UID or size, or far more rows than messages.
@@ -145,8 +146,8 @@ SUSPENDS enum imap_step imap_rows_next(struct imap *imap, struct imap_row *row,
 /* Bodies --------------------------------------------------------------------------- */
 
 enum imap_body {
-	IMAP_BODY_READY,  // octets follow
-	IMAP_BODY_GONE,   // the message is not there any more
+	IMAP_BODY_READY, // octets follow
+	IMAP_BODY_GONE,  // the message is not there any more
 	IMAP_BODY_FAILED,
 };
 
@@ -162,7 +163,8 @@ SUSPENDS enum imap_body imap_body_open(struct imap *imap, uint32_t imap_uid,
 /* The announced octets of the body that is open. */
 uint64_t imap_body_octets(const struct imap *imap);
 
-/* The next slice, borrowed until the next call; len 0: all announced octets were given. */
+/* The next slice, borrowed until the next call; len 0: all announced octets were given.
+ */
 SUSPENDS bool imap_body_read(struct imap *imap, struct bytes *slice,
 			     struct failure *failure);
 
@@ -192,9 +194,10 @@ enum imap_flag { IMAP_FLAG_DELETED, IMAP_FLAG_SEEN };
  * UID STORE set +FLAGS.SILENT (flag), or - where add is false. A tagged NO or BAD is
  * FAILURE_TEMPORARY, as for the next two.
  */
-SUSPENDS bool imap_store(struct imap *imap, struct bytes set, enum imap_flag flag, bool add,
-			 struct failure *failure);
-SUSPENDS bool imap_uid_expunge(struct imap *imap, struct bytes set, struct failure *failure);
+SUSPENDS bool imap_store(struct imap *imap, struct bytes set, enum imap_flag flag,
+			 bool add, struct failure *failure);
+SUSPENDS bool imap_uid_expunge(struct imap *imap, struct bytes set,
+			       struct failure *failure);
 /* EXPUNGE of everything that is \Deleted: know what you do. */
 SUSPENDS bool imap_expunge(struct imap *imap, struct failure *failure);
 

@@ -23,16 +23,16 @@ int mailimap_space_send(mailstream *stream);
 int mailimap_token_send(mailstream *stream, const char *token);
 int mailimap_continue_req_parse(mailstream *stream, MMAPString *buffer,
 				struct mailimap_parser_context *context, size_t *index,
-				struct mailimap_continue_req **result, size_t progress_rate,
-				progress_function *progress);
+				struct mailimap_continue_req **result,
+				size_t progress_rate, progress_function *progress);
 
 /* Answers are one short line, commands are flushed as they grow. */
 #define STREAM_BUFFER_BYTES 1024
 
 struct imap_dialogue {
-	mailimap *session;    // owned
-	mailstream *stream;   // owned
-	struct bytes relay;   // what libetpan has still to read, in the wire's own line
+	mailimap *session;  // owned
+	mailstream *stream; // owned
+	struct bytes relay; // what libetpan has still to read, in the wire's own line
 };
 
 static bool is_own_tag(const struct imap *imap, struct bytes tag)
@@ -228,7 +228,8 @@ SUSPENDS static int complete(mailimap *session)
 	int result;
 
 	if (mailimap_crlf_send(session->imap_stream) != MAILIMAP_NO_ERROR ||
-	    mailstream_flush(session->imap_stream) == -1 || !mailimap_read_line(session)) {
+	    mailstream_flush(session->imap_stream) == -1 ||
+	    !mailimap_read_line(session)) {
 		return MAILIMAP_ERROR_STREAM;
 	}
 	result = mailimap_parse_response(session, &response);
@@ -337,8 +338,8 @@ SUSPENDS static int exchange(mailimap *session, const char *message, bool sent,
 }
 
 SUSPENDS bool dialogue_authenticate(struct imap *imap, const char *mechanism,
-				    const char *message, bool at_once, const char *closing,
-				    struct failure *failure)
+				    const char *message, bool at_once,
+				    const char *closing, struct failure *failure)
 {
 	mailimap *session = begin(imap, imap->upstream->limits->authenticate_ms,
 				  IMAP_WIRE_EXPECT_NOTHING, failure);
@@ -394,8 +395,9 @@ static struct mailimap_set *etpan_set(struct bytes set)
 static struct mailimap_store_att_flags *etpan_flags(enum imap_flag flag, bool add)
 {
 	struct mailimap_flag_list *list = mailimap_flag_list_new_empty();
-	struct mailimap_flag *word = flag == IMAP_FLAG_DELETED ? mailimap_flag_new_deleted()
-							       : mailimap_flag_new_seen();
+	struct mailimap_flag *word = flag == IMAP_FLAG_DELETED
+					     ? mailimap_flag_new_deleted()
+					     : mailimap_flag_new_seen();
 	struct mailimap_store_att_flags *flags;
 
 	if (!list || !word || mailimap_flag_list_add(list, word) != MAILIMAP_NO_ERROR) {

@@ -17,7 +17,8 @@
 #define ROWS_TO_SPARE 10000 // arrivals and repeated answers during one FETCH
 
 SUSPENDS bool imap_rows_start(struct imap *imap, const char *set,
-			      enum pop3_unique_id_source identity, struct failure *failure)
+			      enum pop3_unique_id_source identity,
+			      struct failure *failure)
 {
 	const char *extra = "";
 
@@ -106,13 +107,15 @@ SUSPENDS enum imap_step imap_rows_next(struct imap *imap, struct imap_row *row,
 			imap_set_deadline(imap, imap->upstream->limits->command_ms);
 			return IMAP_STEP;
 		}
-		/* A change of flags, or a message without size: then the counts differ. */
+		/* A change of flags, or a message without size: then the counts differ.
+		 */
 	}
 }
 
 /* Bodies --------------------------------------------------------------------------- */
 
-static void begin_reading(struct imap *imap, uint32_t imap_uid, uint64_t origin, bool whole)
+static void begin_reading(struct imap *imap, uint32_t imap_uid, uint64_t origin,
+			  bool whole)
 {
 	imap->reading = (struct imap_reading){
 		.imap_uid = imap_uid,
@@ -197,14 +200,15 @@ static void note_identity(struct imap *imap, const struct imap_wire_event *event
 }
 
 /* The body found is READY, or else the rest of the answer is of no use. */
-SUSPENDS static enum imap_body found(struct imap *imap, const struct imap_wire_event *event,
-				     const struct body_identity *identity, uint64_t octets,
-				     struct failure *failure)
+SUSPENDS static enum imap_body found(struct imap *imap,
+				     const struct imap_wire_event *event,
+				     const struct body_identity *identity,
+				     uint64_t octets, struct failure *failure)
 {
 	struct failure drained;
-	const enum imap_body verdict = event->number > 0
-					       ? IMAP_BODY_READY
-					       : judge_empty(imap, event, octets, failure);
+	const enum imap_body verdict =
+		event->number > 0 ? IMAP_BODY_READY
+				  : judge_empty(imap, event, octets, failure);
 
 	if (verdict == IMAP_BODY_READY) {
 		imap->reading.announced = event->number;
@@ -273,7 +277,8 @@ bool imap_body_is_buffered(const struct imap *imap)
 	return stream_input(imap->stream).len > imap->taken;
 }
 
-SUSPENDS bool imap_body_read(struct imap *imap, struct bytes *slice, struct failure *failure)
+SUSPENDS bool imap_body_read(struct imap *imap, struct bytes *slice,
+			     struct failure *failure)
 {
 	struct imap_reading *reading = &imap->reading;
 	struct imap_wire_event event;
@@ -306,8 +311,9 @@ static bool verify_identity(struct imap *imap, const struct body_identity *ident
 	}
 	imap_lose(imap);
 	return failure_set(failure, FAILURE_PROTOCOL,
-			   identity->seen ? "the server sent another message than UID %" PRIu32
-					  : "the server did not name the UID %" PRIu32,
+			   identity->seen
+				   ? "the server sent another message than UID %" PRIu32
+				   : "the server did not name the UID %" PRIu32,
 			   imap->reading.imap_uid);
 }
 
@@ -339,7 +345,8 @@ SUSPENDS bool imap_search_start(struct imap *imap, const char *criteria,
 {
 	imap->search_answered = false;
 	return imap_send(imap, IMAP_WIRE_EXPECT_SEARCH, failure, "UID SEARCH %s%s",
-			 imap->capabilities & IMAP_ESEARCH ? "RETURN (ALL) " : "", criteria);
+			 imap->capabilities & IMAP_ESEARCH ? "RETURN (ALL) " : "",
+			 criteria);
 }
 
 static enum imap_step search_tagged(struct imap *imap, struct failure *failure)

@@ -29,9 +29,9 @@ struct imap_selection {
 
 /* The body being read. */
 struct imap_reading {
-	uint32_t imap_uid;  // asked for
+	uint32_t imap_uid; // asked for
 	uint64_t origin;
-	bool whole;         // not a partial
+	bool whole; // not a partial
 	uint64_t announced;
 	uint64_t given;
 	bool open;          // between body begins and body ends
@@ -44,20 +44,20 @@ struct imap {
 	struct upstream *upstream;
 	struct stream *stream; // owned
 	struct imap_wire wire;
-	size_t taken;          // input octets the wire has taken, to be consumed
+	size_t taken;                   // input octets the wire has taken, to be consumed
 	struct imap_dialogue *dialogue; // libetpan's objects; NULL while at rest
 	int dialogue_state; // libetpan's state and tag, to make its objects anew
 	int dialogue_tag;
 	bool lost;
 	bool capabilities_given; // since the last command or handshake
 	unsigned capabilities;
-	uint64_t deadline_ms;    // of the command under way
-	uint64_t ceiling_ms;     // no command's deadline is later (imap_set_ceiling)
+	uint64_t deadline_ms; // of the command under way
+	uint64_t ceiling_ms;  // no command's deadline is later (imap_set_ceiling)
 	uint64_t last_heard_ms;
 	struct failure *failure; // where the pump reports while libetpan is on the stack
 	char tag[20];            // of our own command under way
 	unsigned tag_number;
-	char tag_secret[9];      // so that nobody can answer in advance
+	char tag_secret[9]; // so that nobody can answer in advance
 	struct imap_answer answer;
 	struct imap_selection selection;
 	struct imap_reading reading;
@@ -98,7 +98,8 @@ bool imap_refused(const struct imap *imap, enum failure_kind kind, const char *w
 
 SUSPENDS bool dialogue_greeting(struct imap *imap, struct failure *failure);
 SUSPENDS bool dialogue_starttls(struct imap *imap, struct failure *failure);
-/* A command without arguments of the peer's choosing. True: answered (see imap->answer). */
+/* A command without arguments of the peer's choosing. True: answered (see imap->answer).
+ */
 SUSPENDS bool dialogue_command(struct imap *imap, const char *command,
 			       struct failure *failure);
 SUSPENDS bool dialogue_login(struct imap *imap, const struct imap_credential *credential,
@@ -108,8 +109,8 @@ SUSPENDS bool dialogue_login(struct imap *imap, const struct imap_credential *cr
  * else when asked. A second challenge is an error report: closing_ is sent for it.
  */
 SUSPENDS bool dialogue_authenticate(struct imap *imap, const char *mechanism,
-				    const char *message, bool inline_, const char *closing,
-				    struct failure *failure);
+				    const char *message, bool inline_,
+				    const char *closing, struct failure *failure);
 SUSPENDS bool dialogue_select(struct imap *imap, const char *folder,
 			      struct failure *failure);
 SUSPENDS bool dialogue_store(struct imap *imap, struct bytes set, enum imap_flag flag,

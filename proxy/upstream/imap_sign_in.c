@@ -41,7 +41,8 @@ static const struct {
 #define CAPABILITY_NAMES (sizeof(capability_names) / sizeof(capability_names[0]))
 
 /* Part of IMAP4rev2 itself (RFC 9051 appendix E). */
-#define REV2_CAPABILITIES (IMAP_SASL_IR | IMAP_UIDPLUS | IMAP_MOVE | IMAP_ESEARCH | IMAP_ENABLE)
+#define REV2_CAPABILITIES                                                                \
+	(IMAP_SASL_IR | IMAP_UIDPLUS | IMAP_MOVE | IMAP_ESEARCH | IMAP_ENABLE)
 
 unsigned imap_capability_parse(struct bytes words)
 {
@@ -76,8 +77,9 @@ void imap_capability_text(unsigned capabilities, struct buffer *out)
 static bool says_not_now(const char *text)
 {
 	static const char *const words[] = {
-		"try again", "temporar", "throttl", "too many", "unavailable",
-		"rate limit", "overload", "not connected", "internal error", "timed out",
+		"try again",      "temporar",   "throttl",  "too many",
+		"unavailable",    "rate limit", "overload", "not connected",
+		"internal error", "timed out",
 	};
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
@@ -163,9 +165,9 @@ enum failure_kind imap_select_refusal_kind(const struct imap_answer *answer,
 	return FAILURE_TEMPORARY;
 }
 
-#define ADVICE_NOT_CONNECTED                                                              \
-	"the account was accepted but its mailbox cannot be opened: check that IMAP is "  \
-	"enabled for the mailbox, that the user name is the mailbox's own (not another "  \
+#define ADVICE_NOT_CONNECTED                                                             \
+	"the account was accepted but its mailbox cannot be opened: check that IMAP is " \
+	"enabled for the mailbox, that the user name is the mailbox's own (not another " \
 	"address), that the permission was granted, and that it is not throttled"
 
 static bool sign_in_refused(struct imap *imap, struct failure *failure)
@@ -174,12 +176,14 @@ static bool sign_in_refused(struct imap *imap, struct failure *failure)
 
 	imap_refused(imap, kind, "sign-in refused upstream", failure);
 	if (kind == FAILURE_AUTH) {
-		failure_advise(failure, "check user name and password at the IMAP server; "
-					"some providers want an app password");
+		failure_advise(failure,
+			       "check user name and password at the IMAP server; "
+			       "some providers want an app password");
 	} else if (kind == FAILURE_PERMANENT) {
 		failure_advise(failure, "the account needs attention at the provider");
 	} else {
-		failure_advise(failure, "wait; if it lasts, look at the IMAP server's log");
+		failure_advise(failure,
+			       "wait; if it lasts, look at the IMAP server's log");
 	}
 	return false;
 }
@@ -213,7 +217,8 @@ SUSPENDS static bool start_tls(struct imap *imap, struct failure *failure)
 	if (!stream_connect_tls(imap->stream, upstream->tls, upstream->route->host,
 				imap->deadline_ms, failure)) {
 		failure_prefix(failure, "TLS with %s", upstream->route->server);
-		failure_advise(failure, "check the server's certificate and name, and ca-file");
+		failure_advise(failure,
+			       "check the server's certificate and name, and ca-file");
 		return imap_lose(imap);
 	}
 	forget_capabilities(imap);
@@ -227,8 +232,9 @@ SUSPENDS static bool upgrade(struct imap *imap, struct failure *failure)
 		return false;
 	}
 	if (!(imap->capabilities & IMAP_STARTTLS)) {
-		return failure_set(failure, FAILURE_PERMANENT,
-				   "the server offers no STARTTLS, so no password is sent");
+		return failure_set(
+			failure, FAILURE_PERMANENT,
+			"the server offers no STARTTLS, so no password is sent");
 	}
 	if (!dialogue_starttls(imap, failure)) {
 		return false;
@@ -265,13 +271,15 @@ SUSPENDS static bool identify(struct imap *imap, const struct imap_client *clien
 	if (forward) {
 		address_text(client->address, address);
 		snprintf(command, sizeof(command),
-			 "ID (\"name\" \"popbridge\" \"version\" \"" POPBRIDGE_VERSION "\" "
+			 "ID (\"name\" \"popbridge\" \"version\" \"" POPBRIDGE_VERSION
+			 "\" "
 			 "\"x-originating-ip\" \"%s\" \"x-originating-port\" \"%u\" "
 			 "\"x-session-ext-id\" \"%s\" \"x-proxy-ttl\" \"4\")",
 			 address, address_port(client->address), client->session_id);
 	} else {
 		snprintf(command, sizeof(command),
-			 "ID (\"name\" \"popbridge\" \"version\" \"" POPBRIDGE_VERSION "\")");
+			 "ID (\"name\" \"popbridge\" \"version\" \"" POPBRIDGE_VERSION
+			 "\")");
 	}
 	return dialogue_command(imap, command, failure);
 }
@@ -310,16 +318,16 @@ SUSPENDS static bool authenticate(struct imap *imap, enum sasl_mechanism mechani
 	buffer_init(&message, MESSAGE_MAX);
 	buffer_init(&encoded, MESSAGE_MAX * 2);
 	/* At once, so that growing leaves no copy of a secret behind. */
-	if (buffer_reserve(&message, credential->user.len + credential->secret.len + 512) &&
+	if (buffer_reserve(&message,
+			   credential->user.len + credential->secret.len + 512) &&
 	    sasl_encode(mechanism, &identity, bytes_of(route->host), route->port,
 			&message) &&
 	    base64_encode(buffer_bytes(&message), &encoded) &&
 	    buffer_append(&encoded, (struct bytes){ "", 1 })) {
-		done = dialogue_authenticate(imap, sasl_mechanism_name(mechanism),
-					     encoded.data,
-					     imap->capabilities & IMAP_SASL_IR,
-					     mechanism == SASL_OAUTHBEARER ? "AQ==" : "",
-					     failure);
+		done = dialogue_authenticate(
+			imap, sasl_mechanism_name(mechanism), encoded.data,
+			imap->capabilities & IMAP_SASL_IR,
+			mechanism == SASL_OAUTHBEARER ? "AQ==" : "", failure);
 	} else {
 		failure_set(failure, FAILURE_AUTH,
 			    "the credential holds octets that cannot be sent");
@@ -336,8 +344,9 @@ SUSPENDS static bool login(struct imap *imap, const struct imap_credential *cred
 			   struct failure *failure)
 {
 	if (imap->capabilities & IMAP_LOGINDISABLED) {
-		failure_set(failure, FAILURE_PERMANENT,
-			    "the server takes no passwords (LOGINDISABLED, no AUTH=PLAIN)");
+		failure_set(
+			failure, FAILURE_PERMANENT,
+			"the server takes no passwords (LOGINDISABLED, no AUTH=PLAIN)");
 		return failure_advise(failure, "this account needs OAuth2 (XOAUTH2 or "
 					       "OAUTHBEARER), or TLS on the route");
 	}
@@ -440,8 +449,8 @@ static struct imap *create(struct upstream *upstream, struct stream *stream,
 	if (getrandom(secret, sizeof(secret), 0) != (ssize_t)sizeof(secret)) {
 		abort();
 	}
-	snprintf(imap->tag_secret, sizeof(imap->tag_secret), "%02x%02x%02x%02x", secret[0],
-		 secret[1], secret[2], secret[3]);
+	snprintf(imap->tag_secret, sizeof(imap->tag_secret), "%02x%02x%02x%02x",
+		 secret[0], secret[1], secret[2], secret[3]);
 	return imap;
 }
 
@@ -459,9 +468,11 @@ SUSPENDS struct imap *imap_open(struct upstream *upstream,
 	struct imap *imap;
 
 	stream = connect_host(route->host, route->port, loopback_only,
-			      connect_ms < deadline_ms ? connect_ms : deadline_ms, failure);
+			      connect_ms < deadline_ms ? connect_ms : deadline_ms,
+			      failure);
 	if (!stream) {
-		failure_advise(failure, "check that the IMAP server runs and is reachable");
+		failure_advise(failure,
+			       "check that the IMAP server runs and is reachable");
 		return NULL;
 	}
 	clock_step(timing, IMAP_STAGE_CONNECT, &since);
@@ -498,8 +509,9 @@ SUSPENDS bool imap_select(struct imap *imap, const char *folder, struct imap_mai
 			    selection->uid_not_sticky
 				    ? "the folder does not keep its UIDs (UIDNOTSTICKY)"
 				    : "SELECT gave no UIDVALIDITY");
-		return failure_advise(failure, "without lasting UIDs clients would download "
-					       "everything again; choose another folder");
+		return failure_advise(failure,
+				      "without lasting UIDs clients would download "
+				      "everything again; choose another folder");
 	}
 	*out = selection->mailbox;
 	return true;

@@ -10,7 +10,7 @@ struct upstream {
 	const struct config_route *route;   // borrowed
 	const struct config_limits *limits; // borrowed
 	struct tls_client *tls;             // owned; NULL for a plain connection
-	uint64_t wrong_sizes;               // messages whose RFC822.SIZE was not their size
+	uint64_t wrong_sizes; // messages whose RFC822.SIZE was not their size
 };
 
 /* FAILURE_PERMANENT: a CA file or client certificate that cannot be used. */
