@@ -43,6 +43,13 @@ static bool is_own_tag(const struct imap *imap, struct bytes tag)
 	return bytes_equal(tag, bytes_of(expected));
 }
 
+/* An untagged status is the greeting, or else only disturbs an AUTHENTICATE. */
+static bool is_for_libetpan(const mailimap *session, const struct imap_wire_event *event)
+{
+	return event->kind != IMAP_WIRE_STATUS || event->tag.len > 0 ||
+	       session->imap_state == MAILIMAP_STATE_DISCONNECTED;
+}
+
 /* Until there is a line for libetpan. */
 SUSPENDS static bool next_relay(struct imap *imap)
 {
@@ -59,7 +66,9 @@ SUSPENDS static bool next_relay(struct imap *imap)
 				    "the server answered a command that was not sent");
 			return imap_lose(imap);
 		}
-		dialogue->relay = event.relay;
+		if (is_for_libetpan(dialogue->session, &event)) {
+			dialogue->relay = event.relay;
+		}
 	}
 	return true;
 }

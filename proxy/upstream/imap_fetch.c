@@ -340,13 +340,24 @@ SUSPENDS bool imap_body_finish(struct imap *imap, struct failure *failure)
 
 /* Searches --------------------------------------------------------------------------- */
 
+/*
+ * ESEARCH answers are compact, but one line; a plain SEARCH is streamed, so a very large
+ * folder is asked that way.
+ */
+#define ESEARCH_MESSAGES_MAX 50000
+
+static bool uses_esearch(const struct imap *imap)
+{
+	return (imap->capabilities & IMAP_ESEARCH) &&
+	       imap_exists(imap) <= ESEARCH_MESSAGES_MAX;
+}
+
 SUSPENDS bool imap_search_start(struct imap *imap, const char *criteria,
 				struct failure *failure)
 {
 	imap->search_answered = false;
 	return imap_send(imap, IMAP_WIRE_EXPECT_SEARCH, failure, "UID SEARCH %s%s",
-			 imap->capabilities & IMAP_ESEARCH ? "RETURN (ALL) " : "",
-			 criteria);
+			 uses_esearch(imap) ? "RETURN (ALL) " : "", criteria);
 }
 
 static enum imap_step search_tagged(struct imap *imap, struct failure *failure)
