@@ -15,28 +15,6 @@
 #define NAMED_TO_SPARE 10000 // a search may know of messages we do not
 #define AUDIT_PIECE 400      // octets of a set in one log line
 
-/* The place of a marked message by UID. */
-static bool is_marked(const struct snapshot *snapshot, uint32_t imap_uid)
-{
-	uint32_t low = 0;
-	uint32_t high = snapshot->count;
-
-	while (low < high) {
-		const uint32_t middle = low + (high - low) / 2;
-		const struct message *message = &snapshot->messages[middle];
-
-		if (message->imap_uid == imap_uid) {
-			return message->deleted;
-		}
-		if (message->imap_uid < imap_uid) {
-			low = middle + 1;
-		} else {
-			high = middle;
-		}
-	}
-	return false;
-}
-
 /* Nothing may be deleted under another UIDVALIDITY than the one the client saw. */
 static bool same_validity(const struct maildrop *maildrop, struct failure *failure)
 {
@@ -51,33 +29,90 @@ static bool same_validity(const struct maildrop *maildrop, struct failure *failu
 			   maildrop->snapshot.uidvalidity, now);
 }
 
-/* Does a search of the set find nothing? Only that proves the messages gone. */
-SUSPENDS static bool prove(struct maildrop *maildrop, struct bytes set,
-			   struct failure *failure)
+/* What a search found of the marked set, and beside it. */
+struct found {
+	uint64_t marked;
+	uint64_t others;
+};
+
+/* The set's first and last UID: every marked message between them is in it. */
+static struct imap_range extent(struct bytes set)
 {
-	struct buffer text;
+	struct imap_range whole = { 0 };
+	struct imap_range range;
+
+	while (imap_set_next(&set, &range) == IMAP_SET_RANGE) {
+		whole.first = whole.first > 0 ? whole.first : range.first;
+		whole.last = range.last;
+	}
+	return whole;
+}
+
+SUSPENDS static bool search(struct maildrop *maildrop, const char *criteria,
+			    const struct imap_range *within, struct found *found,
+			    struct failure *failure)
+{
 	struct imap_range range;
 	enum imap_step step;
-	uint64_t remain = 0;
 
-	buffer_init(&text, SET_MAX + 16);
-	buffer_printf(&text, "UID %.*s", (int)set.len, set.at);
-	buffer_append(&text, (struct bytes){ "", 1 });
-	const bool sent = imap_search_start(maildrop->imap, text.data, failure);
-
-	buffer_release(&text);
-	if (!sent) {
+	*found = (struct found){ 0 };
+	if (!imap_search_start(maildrop->imap, criteria, failure)) {
 		return false;
 	}
 	while ((step = imap_search_next(maildrop->imap, &range, failure)) == IMAP_STEP) {
-		remain += (uint64_t)range.last - range.first + 1;
-	}
-	if (step == IMAP_END && remain > 0) {
-		return failure_set(failure, FAILURE_TEMPORARY,
-				   "%" PRIu64 " deleted messages are still there",
-				   remain);
+		const struct imap_range common = {
+			range.first > within->first ? range.first : within->first,
+			range.last < within->last ? range.last : within->last,
+		};
+		const uint64_t marked =
+			common.first <= common.last
+				? snapshot_count_marked(&maildrop->snapshot, &common)
+				: 0;
+
+		found->marked += marked;
+		found->others += (uint64_t)range.last - range.first + 1 - marked;
 	}
 	return step == IMAP_END;
+}
+
+/*
+ * Does a search find none of the set? Only that proves the messages gone. A server that
+ * answers with UIDs nobody asked for does not understand the question (mailutils takes
+ * the set for sequence numbers); then all UIDs there are must do.
+ */
+SUSPENDS static bool prove(struct maildrop *maildrop, struct bytes set,
+			   struct failure *failure)
+{
+	const struct imap_range within = extent(set);
+	bool understood = maildrop->capabilities & IMAP_UIDPLUS;
+	struct found found = { 0 };
+	struct buffer criteria;
+	bool searched = true;
+
+	if (understood) {
+		buffer_init(&criteria, SET_MAX + 16);
+		buffer_printf(&criteria, "UID %.*s", (int)set.len, set.at);
+		buffer_append(&criteria, (struct bytes){ "", 1 });
+		searched = search(maildrop, criteria.data, &within, &found, failure);
+		buffer_release(&criteria);
+		understood = found.others == 0;
+	}
+	if (searched && !understood) {
+		searched = search(maildrop, "ALL", &within, &found, failure);
+	}
+	if (searched && found.marked > 0) {
+		return failure_set(failure, FAILURE_TEMPORARY,
+				   "%" PRIu64 " deleted messages are still there",
+				   found.marked);
+	}
+	return searched;
+}
+
+static bool is_marked(const struct maildrop *maildrop, uint32_t imap_uid)
+{
+	const struct imap_range one = { imap_uid, imap_uid };
+
+	return snapshot_count_marked(&maildrop->snapshot, &one) > 0;
 }
 
 /* \Deleted messages that this session did not mark, as a set. */
@@ -98,7 +133,7 @@ SUSPENDS static bool find_foreign(struct maildrop *maildrop, struct buffer *out,
 		named += (uint64_t)range.last - range.first + 1;
 		fits = fits && named <= imap_exists(maildrop->imap) + NAMED_TO_SPARE;
 		for (uint64_t uid = range.first; uid <= range.last && fits; uid++) {
-			if (!is_marked(&maildrop->snapshot, (uint32_t)uid)) {
+			if (!is_marked(maildrop, (uint32_t)uid)) {
 				fits = imap_set_add(&writer, (uint32_t)uid);
 			}
 		}

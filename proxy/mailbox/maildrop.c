@@ -5,6 +5,8 @@
  */
 #include "proxy/mailbox/maildrop.h"
 
+#include "protocol/imap_mailbox_name.h"
+
 #include <ctype.h>
 #include <stdlib.h>
 
@@ -22,8 +24,9 @@ static bool lock_key(const struct maildrop *maildrop, struct buffer *out)
 {
 	const struct config_route *route = maildrop->upstream->route;
 
-	if (!buffer_printf(out, "%s:%u\n%s\n%s", route->host, route->port,
-			   maildrop->user.at, maildrop->folder)) {
+	if (!buffer_printf(out, "%s:%u\n%s\n", route->host, route->port,
+			   maildrop->user.at) ||
+	    !imap_mailbox_name_encode(bytes_of(maildrop->folder), out)) {
 		return false;
 	}
 	for (size_t i = 0; i < out->len; i++) {

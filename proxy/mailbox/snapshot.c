@@ -449,6 +449,18 @@ uint64_t snapshot_hash(const struct snapshot *snapshot)
 	return hash;
 }
 
+uint32_t snapshot_count_marked(const struct snapshot *snapshot,
+			       const struct imap_range *range)
+{
+	uint32_t marked = 0;
+
+	for (uint32_t i = lower_bound(snapshot, range->first);
+	     i < snapshot->count && snapshot->messages[i].imap_uid <= range->last; i++) {
+		marked += snapshot->messages[i].deleted;
+	}
+	return marked;
+}
+
 void snapshot_marked_set(const struct snapshot *snapshot, uint32_t *index,
 			 struct buffer *out)
 {

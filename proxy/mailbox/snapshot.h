@@ -67,6 +67,10 @@ size_t snapshot_unique_id(const struct snapshot *snapshot, const struct message 
 /* FNV-1a over the unique-ids of all messages not marked, for the log. */
 uint64_t snapshot_hash(const struct snapshot *snapshot);
 
+/* How many messages with UIDs in this range are marked. */
+uint32_t snapshot_count_marked(const struct snapshot *snapshot,
+			       const struct imap_range *range);
+
 /*
  * The marked UIDs from *index on as one compact set of at most out's maximum; *index
  * is advanced. Empty: no more.

@@ -151,21 +151,20 @@ SUSPENDS static enum next send_body(struct session *session, struct body *body,
 	return reply_text(session, (struct bytes){ end, pop3_body_end(convert, end) });
 }
 
-/* Counted per upstream, logged once: LIST showed another size than the message has. */
+/* Counted per upstream, logged once: the server's RFC822.SIZE is not the message's. */
 static void compare_size(struct session *session, const struct message *message,
-			 const struct pop3_body *convert)
+			 const struct body *body)
 {
 	struct upstream *upstream = session->maildrop.upstream;
 
-	if (convert->octets == message->octets) {
+	if (body->octets == message->octets) {
 		return;
 	}
 	if (upstream->wrong_sizes++ == 0) {
 		log_say(LOG_WARNING, "sizes differ",
 			"server %s says RFC822.SIZE %" PRIu64 " for a message of %" PRIu64
 			" octets; LIST shows what it says",
-			upstream->route->server, (uint64_t)message->octets,
-			convert->octets);
+			upstream->route->server, (uint64_t)message->octets, body->octets);
 	}
 }
 
@@ -232,7 +231,7 @@ SUSPENDS static enum next give(struct session *session, struct message *message,
 		return NEXT_COMMAND;
 	}
 	session->retrieved++;
-	compare_size(session, message, &convert);
+	compare_size(session, message, body);
 	return mark_read(session, message);
 }
 
@@ -266,8 +265,12 @@ SUSPENDS static enum next do_top(struct session *session,
 {
 	const uint64_t guess = (uint64_t)command->lines * TOP_LINE_GUESS;
 	const uint64_t most = 1024 * 1024;
+	/* No message has as many lines, and TOP is never a RETR: it marks nothing read.
+	 */
+	const uint32_t lines =
+		command->lines == POP3_BODY_ALL ? POP3_BODY_ALL - 1 : command->lines;
 
-	return do_retrieve(session, command->msgno, command->lines,
+	return do_retrieve(session, command->msgno, lines,
 			   TOP_FIRST_PART + (guess < most ? guess : most));
 }
 

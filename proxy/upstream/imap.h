@@ -88,7 +88,9 @@ struct imap_mailbox {
 };
 
 /*
- * FAILURE_PERMANENT: no such folder, no right to it, no UIDVALIDITY, UIDs not kept.
+ * folder: UTF-8, or modified UTF-7 already (protocol/imap_mailbox_name.h).
+ * FAILURE_PERMANENT: malformed name, no such folder, no right to it, no UIDVALIDITY, UIDs
+ * not kept.
  * FAILURE_TEMPORARY: any other refusal ("authenticated but not connected" too).
  */
 SUSPENDS bool imap_select(struct imap *imap, const char *folder, struct imap_mailbox *out,

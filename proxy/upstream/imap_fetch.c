@@ -16,12 +16,34 @@
 
 #define ROWS_TO_SPARE 10000 // arrivals and repeated answers during one FETCH
 
+/* An id the server does not know cannot be asked for, now or later. */
+static bool has_identity(const struct imap *imap, enum pop3_unique_id_source identity,
+			 struct failure *failure)
+{
+	if ((identity == POP3_UNIQUE_ID_GM_MSGID &&
+	     !(imap->capabilities & IMAP_X_GM_EXT_1)) ||
+	    (identity == POP3_UNIQUE_ID_EMAILID &&
+	     !(imap->capabilities & IMAP_OBJECTID))) {
+		failure_set(failure, FAILURE_PERMANENT,
+			    "the server has no %s for the route's unique-id",
+			    identity == POP3_UNIQUE_ID_GM_MSGID
+				    ? "X-GM-MSGID (X-GM-EXT-1)"
+				    : "EMAILID (OBJECTID)");
+		return failure_advise(failure, "make the route's unique-id of {uid} and "
+					       "{uidvalidity}");
+	}
+	return true;
+}
+
 SUSPENDS bool imap_rows_start(struct imap *imap, const char *set,
 			      enum pop3_unique_id_source identity,
 			      struct failure *failure)
 {
 	const char *extra = "";
 
+	if (!has_identity(imap, identity, failure)) {
+		return false;
+	}
 	if (identity == POP3_UNIQUE_ID_GM_MSGID) {
 		extra = " X-GM-MSGID";
 	} else if (identity == POP3_UNIQUE_ID_EMAILID) {

@@ -15,7 +15,7 @@ import subprocess
 import net
 import pop3
 
-_SANITIZER = re.compile(r"ERROR: \w+Sanitizer|runtime error:|LeakSanitizer|WARNING: \w+San")
+_SANITIZER = re.compile(r"ERROR: \w+Sanitizer|runtime error:|LeakSanitizer|WARNING: \w+Sanitizer")
 
 
 def binary():
@@ -43,6 +43,7 @@ class Bridge:
     """
 
     def __init__(self, config=None, tls=None, command=None, environment=None, wait=True):
+        program = binary()
         self.folder = net.short_folder("br")
         self._tls = tls
         self.config_path = f"{self.folder}/popbridge.yaml"
@@ -52,7 +53,7 @@ class Bridge:
             arguments = command or ["serve", "-c", self.config_path]
         self._stderr_path = f"{self.folder}/stderr"
         self._stderr = open(self._stderr_path, "wb")
-        command_line = net.die_with_parent([binary(), *arguments])
+        command_line = net.die_with_parent([program, *arguments])
         self.process = subprocess.Popen(
             command_line, stdin=subprocess.DEVNULL, stdout=self._stderr,
             stderr=self._stderr, cwd=self.folder,
