@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 #define SILENCE_MS (4 * 60 * 1000)
-#define LOCK_KEY_MAX 1024
+#define LOCK_KEY_MAX 8192
 
 static bool hides_deleted(const struct maildrop *maildrop)
 {
@@ -38,15 +38,21 @@ static bool lock_key(const struct maildrop *maildrop, struct buffer *out)
 static bool lock(struct maildrop *maildrop, struct locks *locks, struct failure *failure)
 {
 	struct buffer key;
+	bool named;
 
 	if (maildrop->upstream->route->when_locked == CONFIG_SHARE) {
 		return true;
 	}
 	buffer_init(&key, LOCK_KEY_MAX);
-	if (lock_key(maildrop, &key)) {
+	named = lock_key(maildrop, &key);
+	if (named) {
 		maildrop->lock = lock_acquire(locks, buffer_bytes(&key));
 	}
 	buffer_release(&key);
+	if (!named) {
+		return failure_set(failure, FAILURE_PERMANENT,
+				   "the folder name is too long or not UTF-8");
+	}
 	if (!maildrop->lock) {
 		failure_set(failure, FAILURE_IN_USE, "another session has this maildrop");
 		return failure_advise(failure,

@@ -18,6 +18,7 @@ ADDRESS = ("127.0.0.1", 1110)
 
 def main(binary, url=None):
     signal.signal(signal.SIGTERM, _interrupted)
+    signal.signal(signal.SIGINT, _interrupted)
     with contextlib.ExitStack() as stack:
         if _answers():
             print("Something already listens on 127.0.0.1:1110; the demo needs that port.")
