@@ -25,7 +25,8 @@ struct failure {
 	char text[320];     // plain words; may quote the peer, so only for the log
 };
 
-/* Fills *failure (NULL is fine), clears the advice and returns false, for `return failure_set(...)`. */
+/* Fills *failure (NULL is fine), clears the advice and returns false, for `return
+ * failure_set(...)`. */
 bool failure_set(struct failure *failure, enum failure_kind kind, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 

@@ -7,7 +7,7 @@
 
 #include "protocol/bytes.h"
 
-void *memory_new(size_t bytes); // zeroed
+void *memory_new(size_t bytes);                     // zeroed
 void *memory_new_array(size_t count, size_t bytes); // zeroed; overflow ends the process
 void *memory_resize(void *memory, size_t bytes);
 char *memory_copy_text(struct bytes text); // NUL added

@@ -51,7 +51,7 @@ static bool lock(struct maildrop *maildrop, struct locks *locks, struct failure 
 	buffer_release(&key);
 	if (!named) {
 		return failure_set(failure, FAILURE_PERMANENT,
-				   "the folder name is too long or not UTF-8");
+				   "the folder name is not UTF-8, or too long");
 	}
 	if (!maildrop->lock) {
 		failure_set(failure, FAILURE_IN_USE, "another session has this maildrop");

@@ -16,7 +16,8 @@ struct listener *listener_open(const struct address *address, struct failure *fa
 const struct address *listener_address(const struct listener *listener);
 
 /* The next connection. NULL: cancelled. */
-SUSPENDS struct stream *listener_accept(struct listener *listener, struct failure *failure);
+SUSPENDS struct stream *listener_accept(struct listener *listener,
+					struct failure *failure);
 
 SUSPENDS void listener_close(struct listener *listener);
 

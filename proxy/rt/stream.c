@@ -216,7 +216,7 @@ static SUSPENDS bool fill_once(struct stream *stream, uint64_t deadline_ms,
 SUSPENDS bool stream_fill(struct stream *stream, uint64_t deadline_ms,
 			  struct failure *failure)
 {
-	struct attempt attempt;
+	struct attempt attempt = { 0 };
 	do {
 		if (!fill_once(stream, deadline_ms, &attempt, failure)) {
 			return false;
@@ -249,7 +249,7 @@ bool stream_is_quiet(struct stream *stream)
 SUSPENDS bool stream_flush(struct stream *stream, uint64_t deadline_ms,
 			   struct failure *failure)
 {
-	struct attempt attempt;
+	struct attempt attempt = { 0 };
 	while (stream_pending(stream) > 0) {
 		if (!may_go_on(stream, deadline_ms, failure) ||
 		    !write_some(stream, stream_buffer_text(&stream->out), &attempt,

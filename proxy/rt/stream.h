@@ -8,7 +8,8 @@
  *
  * Failures of every SUSPENDS call here: FAILURE_TIMEOUT (deadline passed),
  * FAILURE_CANCELLED, FAILURE_PEER_GONE (closed or reset; without close_notify too, and
- * the text says which), FAILURE_PROTOCOL (TLS). After one the stream is good for closing only.
+ * the text says which), FAILURE_PROTOCOL (TLS). After one the stream is good for closing
+ * only.
  */
 #ifndef PROXY_RT_STREAM_H
 #define PROXY_RT_STREAM_H
@@ -32,7 +33,8 @@ struct address {
 void address_text(const struct address *address, char out[ADDRESS_TEXT_MAX]);
 uint16_t address_port(const struct address *address);
 bool address_is_loopback(const struct address *address);
-/* IPv4-mapped IPv6 counts as IPv4. prefix: network address bytes and its length in bits. */
+/* IPv4-mapped IPv6 counts as IPv4. prefix: network address bytes and its length in bits.
+ */
 bool address_in_network(const struct address *address, const struct address *network,
 			unsigned prefix_bits);
 /* "192.0.2.0", "::1": false where text is no numeric address. */
@@ -101,10 +103,12 @@ uint64_t stream_octets_out(const struct stream *stream); // plaintext
  */
 void stream_abort(struct stream *stream);
 
-/* Ends politely: close_notify where TLS is up, FIN. Pending output is dropped. NULL is fine. */
+/* Ends politely: close_notify where TLS is up, FIN. Pending output is dropped. NULL is
+ * fine. */
 SUSPENDS void stream_close(struct stream *stream);
 
-/* Ends hard: RST, so that the peer cannot take what it got for everything. NULL is fine. */
+/* Ends hard: RST, so that the peer cannot take what it got for everything. NULL is fine.
+ */
 SUSPENDS void stream_reset(struct stream *stream);
 
 #endif

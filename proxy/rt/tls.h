@@ -18,21 +18,22 @@ struct tls_certificate {
 
 /*
  * The POP3 side. certificates: the first is the default, the others are picked by SNI
- * among the names they carry (exact or one leading wildcard label). ALPN: "pop3", anything else offered is
- * refused. No renegotiation, no compression, session id context set.
- * FAILURE_PERMANENT names the file and what is wrong with it (absent, unreadable, not
- * PEM, key does not fit the certificate).
+ * among the names they carry (exact or one leading wildcard label). ALPN: "pop3",
+ * anything else offered is refused. No renegotiation, no compression, session id context
+ * set. FAILURE_PERMANENT names the file and what is wrong with it (absent, unreadable,
+ * not PEM, key does not fit the certificate).
  */
-struct tls_server *tls_server_new(const struct tls_certificate *certificates, size_t count,
-				  enum tls_version minimum, struct failure *failure);
+struct tls_server *tls_server_new(const struct tls_certificate *certificates,
+				  size_t count, enum tls_version minimum,
+				  struct failure *failure);
 void tls_server_free(struct tls_server *server);
 
 struct tls_client_settings {
 	const char *ca_file;            // NULL: the system's
 	const char *client_certificate; // NULL: none
 	const char *client_key;
-	const char *const *pins;        // base64 of SHA-256 over SubjectPublicKeyInfo
-	size_t pin_count;               // 0: any key; else the leaf's must be one of them
+	const char *const *pins; // base64 of SHA-256 over SubjectPublicKeyInfo
+	size_t pin_count;        // 0: any key; else the leaf's must be one of them
 };
 
 /*

@@ -44,7 +44,8 @@ bool task_is_any_ready(void);
 /* For task.c: tell the loop that there are some. */
 void loop_has_ready(void);
 
-/* For tests: "127.0.0.1:5353,..." instead of resolv.conf, until NULL; kept by reference. */
+/* For tests: "127.0.0.1:5353,..." instead of resolv.conf, until NULL; kept by reference.
+ */
 void resolve_from(const char *servers);
 
 /* Begin to close what resolving and signals keep for the whole process. */

@@ -20,8 +20,9 @@ SUSPENDS enum next reply_text(struct session *session, struct bytes text)
 	return NEXT_COMMAND;
 }
 
-SUSPENDS static enum next reply_list(struct session *session, const char *before,
-				     const char *format, va_list arguments)
+__attribute__((format(printf, 3, 0))) SUSPENDS static enum next
+reply_list(struct session *session, const char *before, const char *format,
+	   va_list arguments)
 {
 	char line[REPLY_MAX];
 	const int head = snprintf(line, sizeof(line), "%s", before);

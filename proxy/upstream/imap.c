@@ -87,13 +87,24 @@ static void note_answer(struct imap *imap, const struct imap_wire_event *event)
 	copy_text(event->text, imap->answer.text, sizeof(imap->answer.text));
 }
 
+/* Tags can be guessed: an answer to what still waits in our buffer was made up. */
+static bool was_sent(struct imap *imap, struct failure *failure)
+{
+	if (stream_pending(imap->stream) == 0) {
+		return true;
+	}
+	imap_lose(imap);
+	return failure_set(failure, FAILURE_PROTOCOL,
+			   "the server answered a command before it was sent");
+}
+
 static bool note_status(struct imap *imap, const struct imap_wire_event *event,
 			struct failure *failure)
 {
 	note_code(imap, event);
 	if (event->tag.len > 0) {
 		note_answer(imap, event);
-		return true;
+		return was_sent(imap, failure);
 	}
 	if (event->condition == IMAP_WIRE_BYE) {
 		note_answer(imap, event);

@@ -101,7 +101,8 @@ static void write_leaf(const struct tls_files *files, const char *leaf,
 
 void tls_files_make(struct tls_files *files)
 {
-	snprintf(files->directory, sizeof(files->directory), P_tmpdir "/tls-files-XXXXXX");
+	snprintf(files->directory, sizeof(files->directory),
+		 P_tmpdir "/tls-files-XXXXXX");
 	char *made = mkdtemp(files->directory);
 	assert(made);
 	(void)made;
