@@ -3,6 +3,7 @@
  */
 #include "proxy/cli/cli.h"
 
+#include <argp.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -41,6 +42,8 @@ static int run(size_t index, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+	argp_program_version = "popbridge " POPBRIDGE_VERSION;
+	argp_err_exit_status = 2;
 	if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-?") == 0)) {
 		fputs(help, stdout);
 		return 0;

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 
 /* Room kept for what log_end() adds: ,"truncated":true}\n */
 #define LOG_TAIL 24
+#define PATIENCE_MS 100
 
 static const char *const level_names[] = { "error", "warning", "info", "debug" };
 static enum log_level wanted = LOG_INFO;
@@ -160,6 +162,19 @@ bool log_begin(struct log_line *line, enum log_level level, const char *event)
 	return true;
 }
 
+/*
+ * A log that takes nothing must not stop mail: after a moment of patience the line is
+ * lost, and so are those after it until the reader goes on.
+ */
+static bool is_taken(void)
+{
+	static bool stalled;
+	struct pollfd log = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+	stalled = poll(&log, 1, stalled ? 0 : PATIENCE_MS) == 0;
+	return !stalled;
+}
+
 void log_end(struct log_line *line)
 {
 	if (line->truncated) {
@@ -167,9 +182,9 @@ void log_end(struct log_line *line)
 			   form == LOG_JSON ? ",\"truncated\":true" : " truncated=true");
 	}
 	put_string(line, form == LOG_JSON ? "}\n" : "\n");
-	/* One write, so that lines of several processes do not mix. A log that takes
-	 * nothing must not stop mail: the line is lost. */
-	while (write(STDERR_FILENO, line->text, line->len) < 0 && errno == EINTR) {
+	/* One write, so that lines of several processes do not mix. */
+	while (is_taken() && write(STDERR_FILENO, line->text, line->len) < 0 &&
+	       errno == EINTR) {
 	}
 }
 

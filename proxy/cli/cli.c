@@ -1,6 +1,8 @@
 #include "proxy/cli/cli.h"
 
 #include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 
 struct config *cli_load(const char *path, const char *url)
 {
@@ -22,4 +24,14 @@ struct config *cli_load(const char *path, const char *url)
 	}
 	config_errors_release(&errors);
 	return config;
+}
+
+void cli_protect_memory(void)
+{
+	const struct rlimit none = { 0, 0 };
+
+	setrlimit(RLIMIT_CORE, &none);
+#if !defined(__SANITIZE_ADDRESS__) // which needs ptrace
+	prctl(PR_SET_DUMPABLE, 0);
+#endif
 }

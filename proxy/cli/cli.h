@@ -22,4 +22,7 @@ int cli_probe(int argc, char **argv);
  */
 struct config *cli_load(const char *path, const char *url);
 
+/* Passwords are in our memory: no core files, no ptrace by others. */
+void cli_protect_memory(void);
+
 #endif

@@ -4,7 +4,7 @@
 #include "proxy/cli/cli.h"
 
 #include "proxy/mailbox/maildrop.h"
-#include "proxy/session/service.h"
+#include "proxy/session/destination.h"
 
 #include <argp.h>
 #include <inttypes.h>
@@ -16,13 +16,14 @@
 
 #define PASSWORD_MAX (16 * 1024)
 
-enum { OPTION_PASSWORD_FILE = 256, OPTION_URL };
+enum { OPTION_PASSWORD_FILE = 256, OPTION_TOKEN, OPTION_URL };
 
 struct probe {
 	const char *path;
 	const char *url;
 	const char *password_file;
 	const char *user;
+	bool token;
 	const struct config *config;
 	struct secret password;
 	bool good;
@@ -35,6 +36,8 @@ static const struct argp_option options[] = {
 	  "The first line of FILE is the password; - is standard input. Without it the "
 	  "terminal is asked.",
 	  0 },
+	{ "token", OPTION_TOKEN, NULL, 0,
+	  "What is asked for is an OAuth2 access token (XOAUTH2, OAUTHBEARER)", 0 },
 	{ 0 },
 };
 
@@ -51,6 +54,9 @@ static error_t take(int key, char *value, struct argp_state *state)
 		return 0;
 	case OPTION_PASSWORD_FILE:
 		probe->password_file = value;
+		return 0;
+	case OPTION_TOKEN:
+		probe->token = true;
 		return 0;
 	case ARGP_KEY_ARG:
 		if (probe->user) {
@@ -82,6 +88,8 @@ static const struct argp argp = {
 static bool read_password(FILE *file, struct secret *out)
 {
 	char *line = memory_new(PASSWORD_MAX);
+
+	setvbuf(file, NULL, _IONBF, 0); // stdio would keep a copy
 	const bool read = fgets(line, PASSWORD_MAX, file) != NULL;
 
 	if (read) {
@@ -144,10 +152,39 @@ static const char *const stage_names[IMAP_STAGES] = {
 	[IMAP_STAGE_SIGN_IN] = "sign-in",   [IMAP_STAGE_SELECT] = "SELECT and list",
 };
 
-static void print_timing(const struct imap_timing *timing)
+/* The steps that were taken; the last of them is the one that failed. */
+static void print_timing(const struct imap_timing *timing, bool failed)
 {
-	for (int i = 0; i < IMAP_STAGES; i++) {
-		printf("%-18s %6" PRIu64 " ms\n", stage_names[i], timing->ms[i]);
+	for (int i = 0; i <= (int)timing->stage; i++) {
+		const bool here = failed && i == (int)timing->stage;
+
+		printf("%-18s %6" PRIu64 " ms%s\n", stage_names[i], timing->ms[i],
+		       here ? "  FAILED" : "");
+	}
+	fflush(stdout);
+}
+
+/* Texts may quote the server: nothing but printable ASCII reaches the terminal. */
+static void print_escaped(FILE *file, const char *text)
+{
+	for (; *text; text++) {
+		const unsigned char octet = (unsigned char)*text;
+
+		if (octet < 0x20 || octet > 0x7e) {
+			fprintf(file, "\\x%02x", octet);
+		} else {
+			fputc(octet, file);
+		}
+	}
+	fputc('\n', file);
+}
+
+static void print_failure(const struct failure *failure)
+{
+	fprintf(stderr, "failed (%s): ", failure_kind_name(failure->kind));
+	print_escaped(stderr, failure->text);
+	if (failure->advice) {
+		fprintf(stderr, "advice: %s\n", failure->advice);
 	}
 }
 
@@ -199,37 +236,51 @@ static void print_maildrop(const struct maildrop *maildrop)
 }
 
 SUSPENDS static bool sign_in(struct probe *probe, struct service *service,
-			     struct upstream *upstream, struct bytes user)
+			     const struct destination *destination,
+			     struct failure *failure)
 {
-	static const struct address nowhere;
 	struct imap_timing timing = { 0 };
-	struct failure failure;
+	struct address here = { 0 };
 	struct maildrop maildrop;
 	const struct maildrop_request request = {
-		.upstream = upstream,
+		.upstream = destination->upstream,
 		.locks = service->locks,
-		.mechanism = SASL_PLAIN,
-		.user = user,
+		.leftovers = service->leftovers,
+		.mechanism = probe->token ? SASL_XOAUTH2 : SASL_PLAIN,
+		.user = buffer_bytes(&destination->user),
 		.secret = secret_bytes(&probe->password),
-		.folder = upstream->route->folder,
-		.client = { &nowhere, "probe" },
+		.folder = destination_folder(destination),
+		.client = { &here, "probe" },
 	};
 	const uint64_t limit_ms = probe->config->limits.upstream_sign_in_ms;
+	bool opened;
 
-	if (!maildrop_open(&maildrop, &request, loop_deadline_ms(limit_ms), &timing,
-			   &failure)) {
-		print_timing(&timing);
-		fprintf(stderr, "failed (%s): %s\n", failure_kind_name(failure.kind),
-			failure.text);
-		if (failure.advice) {
-			fprintf(stderr, "advice: %s\n", failure.advice);
-		}
-		return false;
+	address_parse(bytes_of("127.0.0.1"), 0, &here);
+	opened = maildrop_open(&maildrop, &request, loop_deadline_ms(limit_ms), &timing,
+			       failure);
+	print_timing(&timing, !opened);
+	if (opened) {
+		print_maildrop(&maildrop);
+		maildrop_close(&maildrop);
 	}
-	print_timing(&timing);
-	print_maildrop(&maildrop);
-	maildrop_close(&maildrop);
-	return true;
+	return opened;
+}
+
+SUSPENDS static bool probe_user(struct probe *probe, struct service *service,
+				struct failure *failure)
+{
+	struct destination destination;
+	bool good =
+		destination_find(service, bytes_of(probe->user), &destination, failure);
+
+	if (good) {
+		printf("server             %s\nuser               %.*s\n",
+		       destination.upstream->route->server, (int)destination.user.len,
+		       destination.user.data);
+		good = sign_in(probe, service, &destination, failure);
+	}
+	destination_release(&destination);
+	return good;
 }
 
 SUSPENDS static void run(void *argument)
@@ -237,26 +288,14 @@ SUSPENDS static void run(void *argument)
 	struct probe *probe = argument;
 	struct service service;
 	struct failure failure;
-	struct buffer user;
 
-	if (!service_init(&service, probe->config, &failure)) {
-		fprintf(stderr, "%s\n", failure.text);
-		return;
+	if (service_init(&service, probe->config, &failure)) {
+		probe->good = probe_user(probe, &service, &failure);
+		service_release(&service);
 	}
-	struct upstream *upstream = service_route(&service, bytes_of(probe->user));
-
-	buffer_init(&user, 1024);
-	if (!upstream) {
-		fprintf(stderr, "no route matches %s: add one\n", probe->user);
-	} else if (!config_upstream_user(upstream->route, bytes_of(probe->user), &user)) {
-		fprintf(stderr, "the route makes no upstream user of %s\n", probe->user);
-	} else {
-		printf("server             %s\nuser               %.*s\n",
-		       upstream->route->server, (int)user.len, user.data);
-		probe->good = sign_in(probe, &service, upstream, buffer_bytes(&user));
+	if (!probe->good) {
+		print_failure(&failure);
 	}
-	buffer_release(&user);
-	service_release(&service);
 }
 
 int cli_probe(int argc, char **argv)
@@ -271,6 +310,7 @@ int cli_probe(int argc, char **argv)
 	if (!config) {
 		return 1;
 	}
+	cli_protect_memory();
 	if (get_password(&probe, &probe.password)) {
 		probe.config = config;
 		log_setup(LOG_ERROR, config->log_format);

@@ -13,7 +13,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 
 struct serve_arguments {
@@ -181,17 +180,6 @@ SUSPENDS static void close_doors(void *argument)
 	}
 }
 
-/* Passwords are in our memory: no core files, no ptrace. Sanitizers need ptrace. */
-static void protect_memory(void)
-{
-	const struct rlimit none = { 0, 0 };
-
-	setrlimit(RLIMIT_CORE, &none);
-#if !defined(__SANITIZE_ADDRESS__)
-	prctl(PR_SET_DUMPABLE, 0);
-#endif
-}
-
 static void raise_descriptor_limit(void)
 {
 	struct rlimit limit;
@@ -237,7 +225,7 @@ int cli_serve(int argc, char **argv)
 		return 1;
 	}
 	log_setup(config->log_level, config->log_format);
-	protect_memory();
+	cli_protect_memory();
 	raise_descriptor_limit();
 	result = serve(config);
 	config_free(config);

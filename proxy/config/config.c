@@ -112,6 +112,7 @@ void config_free(struct config *config)
 	}
 	for (size_t i = 0; i < config->listener_count; i++) {
 		free(config->listeners[i].plain_from.list);
+		free(config->listeners[i].proxy_from.list);
 	}
 	for (size_t i = 0; i < config->certificate_count; i++) {
 		// Theirs is a borrower's struct; here the texts are owned.
@@ -140,6 +141,11 @@ bool config_upstream_user(const struct config_route *route, struct bytes user,
 			  struct buffer *out)
 {
 	return config_user_fill(bytes_of(route->user), user, out);
+}
+
+bool config_is_for_this_host(const struct config_listener *listener)
+{
+	return address_is_loopback(&listener->address) && listener->proxy_from.count == 0;
 }
 
 bool config_networks_contain(const struct config_networks *networks,

@@ -31,6 +31,8 @@ struct config_listener {
 	struct address address; // "0.0.0.0:110", "[::]:995", "127.0.0.1:0"
 	enum config_tls tls;
 	struct config_networks plain_from; // may sign in without TLS
+	struct config_networks proxy_from; // balancers, whose PROXY header is required.
+					   // None: no header is read
 };
 
 enum config_security {
@@ -139,6 +141,9 @@ const struct config_route *config_route_for(const struct config *config,
  */
 bool config_upstream_user(const struct config_route *route, struct bytes user,
 			  struct buffer *out);
+
+/* Bound to loopback, and no balancer brings clients from elsewhere. */
+bool config_is_for_this_host(const struct config_listener *listener);
 
 bool config_networks_contain(const struct config_networks *networks,
 			     const struct address *address);

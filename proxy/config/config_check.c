@@ -198,19 +198,19 @@ static void check_tls(struct config_check *check, const struct config_raw_tls *r
 
 /* ---- listen ---- */
 
-static void check_plain_from(struct config_check *check,
-			     const struct config_raw_listener *raw,
-			     struct config_networks *networks)
+static void check_networks(struct config_check *check, const char *name,
+			   char *const *texts, unsigned count,
+			   struct config_networks *networks)
 {
-	if (raw->plain_from_count == 0) {
+	if (count == 0) {
 		return;
 	}
-	networks->list = memory_new_array(raw->plain_from_count, sizeof *networks->list);
-	for (unsigned i = 0; i < raw->plain_from_count; i++) {
-		struct bytes text = bytes_of(raw->plain_from[i]);
+	networks->list = memory_new_array(count, sizeof *networks->list);
+	for (unsigned i = 0; i < count; i++) {
+		struct bytes text = bytes_of(texts[i]);
 		const char *why;
 		char key[32];
-		snprintf(key, sizeof key, "plain-from[%u]", i); // 22 octets at most
+		snprintf(key, sizeof key, "%s[%u]", name, i); // 22 octets at most
 		if (!config_network_parse(text, &networks->list[networks->count], &why)) {
 			config_mistake(check, key, "%s, not %s", why,
 				       config_quote(text).text);
@@ -232,6 +232,25 @@ static void check_listener_address(struct config_check *check, const char *text,
 	}
 }
 
+/* Can anybody sign in where there is no TLS? */
+static void check_plain_listener(struct config_check *check,
+				 const struct config_raw_listener *raw,
+				 const struct address *address)
+{
+	const char *reason = "the address is not loopback";
+	if (raw->proxy_from_count > 0) {
+		reason = "with proxy-from clients may be anywhere";
+	} else if (address_is_loopback(address)) {
+		return;
+	}
+	if (raw->plain_from_count == 0) {
+		config_mistake(check, "",
+			       "nobody could sign in here: there is no TLS and %s; set "
+			       "tls, or name the clients' networks in plain-from",
+			       reason);
+	}
+}
+
 static void check_listener(struct config_check *check,
 			   const struct config_raw_listener *raw, bool has_certificate,
 			   struct config_listener *listener)
@@ -240,19 +259,17 @@ static void check_listener(struct config_check *check,
 	check_listener_address(check, raw->address, listener);
 	listener->tls = (enum config_tls)config_word(check, "tls", raw->tls, words, 3,
 						     CONFIG_TLS_NONE);
-	check_plain_from(check, raw, &listener->plain_from);
+	check_networks(check, "plain-from", raw->plain_from, raw->plain_from_count,
+		       &listener->plain_from);
+	check_networks(check, "proxy-from", raw->proxy_from, raw->proxy_from_count,
+		       &listener->proxy_from);
 	if (listener->tls != CONFIG_TLS_NONE && !has_certificate) {
 		config_mistake(check, "tls",
 			       "%s needs tls.certificate and tls.key, which are not set",
 			       words[listener->tls]);
 	}
-	if (listener->tls == CONFIG_TLS_NONE && listener->address.len > 0 &&
-	    raw->plain_from_count == 0 && !address_is_loopback(&listener->address)) {
-		config_mistake(
-			check, "",
-			"nobody could sign in here: there is no TLS and the address "
-			"is not loopback; set tls, or name the clients' networks in "
-			"plain-from");
+	if (listener->tls == CONFIG_TLS_NONE && listener->address.len > 0) {
+		check_plain_listener(check, raw, &listener->address);
 	}
 }
 

@@ -48,12 +48,16 @@ static void describe_listener(const struct config_listener *listener, struct buf
 	buffer_printf(out, "listen: ");
 	describe_address(out, &listener->address);
 	buffer_printf(out, ", %s", words[listener->tls]);
+	if (listener->proxy_from.count > 0) {
+		buffer_printf(out, "; only balancers, with a PROXY header, from: ");
+		describe_networks(out, &listener->proxy_from);
+	}
 	if (listener->tls == CONFIG_TLS_IMPLICIT) {
 		buffer_printf(out, "\n");
 		return;
 	}
 	buffer_printf(out, "; signing in without TLS: ");
-	if (address_is_loopback(&listener->address)) {
+	if (config_is_for_this_host(listener)) {
 		buffer_printf(out, "allowed (loopback)");
 	} else if (listener->plain_from.count > 0) {
 		describe_networks(out, &listener->plain_from);

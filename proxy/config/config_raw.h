@@ -15,6 +15,8 @@ struct config_raw_listener {
 	char *address, *tls;
 	char **plain_from;
 	unsigned plain_from_count;
+	char **proxy_from;
+	unsigned proxy_from_count;
 };
 
 struct config_raw_certificate {

@@ -42,6 +42,7 @@ static const cyaml_schema_field_t listener_fields[] = {
 	TEXT("address", config_raw_listener, address),
 	TEXT("tls", config_raw_listener, tls),
 	LIST("plain-from", config_raw_listener, plain_from, &text_entry, LIST_MAX),
+	LIST("proxy-from", config_raw_listener, proxy_from, &text_entry, LIST_MAX),
 	CYAML_FIELD_END,
 };
 

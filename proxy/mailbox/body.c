@@ -1,6 +1,7 @@
 #include "proxy/mailbox/body.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 #define PART_GROWTH 4
 #define PART_MAX (1024 * 1024)
@@ -43,47 +44,71 @@ SUSPENDS enum imap_body body_open(struct body *body, struct maildrop *maildrop,
 	return open_first(body, failure);
 }
 
-/* A part shorter than asked for is the last; so is one of a server that sends all. */
+/*
+ * A part shorter than asked for is the last, unless the size says that there is more:
+ * some servers give parts as they like. So is one of a server that sends all.
+ */
 static bool was_last_part(const struct body *body)
 {
 	const uint64_t given = imap_body_octets(body->maildrop->imap);
 
-	return body->part == 0 || given != body->part;
+	if (body->part == 0 || given == 0 || given > body->part) {
+		return true;
+	}
+	return given < body->part && body->origin + given >= body->listed;
 }
 
-/* The next part. False with no failure set: there is none, the message is at its end. */
-SUSPENDS static bool next_part(struct body *body, bool *failed, struct failure *failure)
+/* What came of asking for the next part. */
+enum part { PART_FOLLOWS, PART_NONE, PART_FAILED };
+
+/* No octets at this place: is the message at its end, or gone? */
+SUSPENDS static enum part end_or_gone(const struct body *body, struct failure *failure)
 {
-	*failed = true;
+	struct imap *imap = body->maildrop->imap;
+	struct imap_range range;
+	enum imap_step step;
+	bool exists = false;
+	char criteria[24];
+
+	snprintf(criteria, sizeof(criteria), "UID %" PRIu32, body->imap_uid);
+	if (!imap_search_start(imap, criteria, failure)) {
+		return PART_FAILED;
+	}
+	while ((step = imap_search_next(imap, &range, failure)) == IMAP_STEP) {
+		exists = exists ||
+			 (range.first <= body->imap_uid && body->imap_uid <= range.last);
+	}
+	if (step == IMAP_END && !exists) {
+		failure_set(failure, FAILURE_TEMPORARY,
+			    "UID %" PRIu32 " vanished while it was read", body->imap_uid);
+	}
+	return step == IMAP_END && exists ? PART_NONE : PART_FAILED;
+}
+
+SUSPENDS static enum part next_part(struct body *body, struct failure *failure)
+{
 	if (!imap_body_finish(body->maildrop->imap, failure)) {
-		return false;
+		return PART_FAILED;
 	}
 	if (was_last_part(body)) {
-		body->ended = true;
-		*failed = false;
-		return false;
+		return PART_NONE;
 	}
-	body->origin += body->part;
+	body->origin += imap_body_octets(body->maildrop->imap);
 	body->part =
 		body->part * PART_GROWTH < PART_MAX ? body->part * PART_GROWTH : PART_MAX;
 	switch (open_part(body, failure)) {
 	case IMAP_BODY_READY:
-		*failed = false;
-		return true;
+		return PART_FOLLOWS;
 	case IMAP_BODY_GONE:
-		failure_set(failure, FAILURE_TEMPORARY,
-			    "UID %" PRIu32 " vanished while it was read", body->imap_uid);
-		return false;
+		return end_or_gone(body, failure);
 	case IMAP_BODY_FAILED:
-		return false;
+		return PART_FAILED;
 	}
-	return false;
+	return PART_FAILED;
 }
 
 SUSPENDS bool body_read(struct body *body, struct bytes *slice, struct failure *failure)
 {
-	bool failed;
-
 	*slice = (struct bytes){ 0 };
 	while (!body->ended) {
 		if (!imap_body_read(body->maildrop->imap, slice, failure)) {
@@ -93,7 +118,13 @@ SUSPENDS bool body_read(struct body *body, struct bytes *slice, struct failure *
 			body->octets += slice->len;
 			return true;
 		}
-		if (!next_part(body, &failed, failure) && failed) {
+		switch (next_part(body, failure)) {
+		case PART_FOLLOWS:
+			break;
+		case PART_NONE:
+			body->ended = true;
+			break;
+		case PART_FAILED:
 			return false;
 		}
 	}

@@ -1,9 +1,9 @@
 /*
- * All goes well: STORE \Deleted, UID EXPUNGE, UID SEARCH finds none. What can go wrong:
- * the server refuses a step or vanishes in it; then the client hears -ERR, and its next
- * session lists what is left. Nothing but marked UIDs is ever named in a STORE or UID
- * EXPUNGE, except by the policy `careful`, which takes \Deleted off foreign messages for
- * the moment of an EXPUNGE.
+ * All goes well: STORE \Deleted, UID EXPUNGE, and a UID SEARCH finds none. What can go
+ * wrong: the server refuses a step or vanishes in it; then the client hears -ERR, and its
+ * next session lists what is left. Nothing but marked UIDs is ever named in a STORE or
+ * UID EXPUNGE, except by the policy `careful`, which takes \Deleted off foreign messages
+ * for the moment of an EXPUNGE.
  */
 #include "proxy/mailbox/commit.h"
 
@@ -11,9 +11,44 @@
 
 #include <inttypes.h>
 
-#define SET_MAX 8000         // a command line of 8 KiB
+#define SET_MAX 8000      // octets: a command line of 8 KiB
+#define SET_MESSAGES 2000 // so that no step of a large commit takes its whole time limit
 #define NAMED_TO_SPARE 10000 // a search may know of messages we do not
 #define AUDIT_PIECE 400      // octets of a set in one log line
+
+/* One commit under way. */
+struct update {
+	struct maildrop *maildrop;
+	struct failure *failure; // the first one
+	bool failed;
+	uint32_t index; // where the next set begins
+	struct buffer set;
+	struct buffer remaining; // UIDs of this set that a search still found
+};
+
+/* Keeps the first reason. Returns false. */
+static bool note_failure(struct update *update, const struct failure *failure)
+{
+	if (!update->failed) {
+		*update->failure = *failure;
+	}
+	update->failed = true;
+	return false;
+}
+
+static bool has_uidplus(const struct update *update)
+{
+	return update->maildrop->capabilities & IMAP_UIDPLUS;
+}
+
+/* The next set of marked UIDs. False: that was all. */
+static bool next_set(struct update *update)
+{
+	buffer_clear(&update->set);
+	snapshot_marked_set(&update->maildrop->snapshot, &update->index, SET_MESSAGES,
+			    &update->set);
+	return update->set.len > 0;
+}
 
 /* Nothing may be deleted under another UIDVALIDITY than the one the client saw. */
 static bool same_validity(const struct maildrop *maildrop, struct failure *failure)
@@ -29,11 +64,30 @@ static bool same_validity(const struct maildrop *maildrop, struct failure *failu
 			   maildrop->snapshot.uidvalidity, now);
 }
 
-/* What a search found of the marked set, and beside it. */
-struct found {
-	uint64_t marked;
-	uint64_t others;
-};
+/*
+ * STORE \Deleted on every set. A server that refuses one because some of its messages are
+ * gone may still have flagged the others; what matters is what a search finds at the end.
+ */
+SUSPENDS static bool flag_all(struct update *update)
+{
+	struct failure failure;
+
+	update->index = 0;
+	while (next_set(update)) {
+		if (!same_validity(update->maildrop, &failure)) {
+			return note_failure(update, &failure);
+		}
+		if (imap_store(update->maildrop->imap, buffer_bytes(&update->set),
+			       IMAP_FLAG_DELETED, true, &failure)) {
+			continue;
+		}
+		note_failure(update, &failure);
+		if (imap_is_lost(update->maildrop->imap) || !has_uidplus(update)) {
+			return false;
+		}
+	}
+	return true;
+}
 
 /* The set's first and last UID: every marked message between them is in it. */
 static struct imap_range extent(struct bytes set)
@@ -48,31 +102,64 @@ static struct imap_range extent(struct bytes set)
 	return whole;
 }
 
-SUSPENDS static bool search(struct maildrop *maildrop, const char *criteria,
-			    const struct imap_range *within, struct found *found,
-			    struct failure *failure)
+/* What a search found of the marked set, and beside it. */
+struct found {
+	uint64_t marked;
+	uint64_t others;
+};
+
+static void note_found(struct update *update, const struct imap_range *within,
+		       const struct imap_range *range, struct found *found)
 {
+	const struct imap_range common = {
+		range->first > within->first ? range->first : within->first,
+		range->last < within->last ? range->last : within->last,
+	};
+	const uint64_t marked =
+		common.first <= common.last
+			? snapshot_count_marked(&update->maildrop->snapshot, &common)
+			: 0;
+
+	found->marked += marked;
+	found->others += (uint64_t)range->last - range->first + 1 - marked;
+	if (marked > 0) {
+		buffer_printf(&update->remaining, "%s%" PRIu32 ":%" PRIu32,
+			      update->remaining.len > 0 ? "," : "", common.first,
+			      common.last);
+	}
+}
+
+SUSPENDS static bool search(struct update *update, const char *criteria,
+			    struct found *found, struct failure *failure)
+{
+	const struct imap_range within = extent(buffer_bytes(&update->set));
+	struct imap *imap = update->maildrop->imap;
 	struct imap_range range;
 	enum imap_step step;
 
 	*found = (struct found){ 0 };
-	if (!imap_search_start(maildrop->imap, criteria, failure)) {
+	buffer_clear(&update->remaining);
+	if (!imap_search_start(imap, criteria, failure)) {
 		return false;
 	}
-	while ((step = imap_search_next(maildrop->imap, &range, failure)) == IMAP_STEP) {
-		const struct imap_range common = {
-			range.first > within->first ? range.first : within->first,
-			range.last < within->last ? range.last : within->last,
-		};
-		const uint64_t marked =
-			common.first <= common.last
-				? snapshot_count_marked(&maildrop->snapshot, &common)
-				: 0;
-
-		found->marked += marked;
-		found->others += (uint64_t)range.last - range.first + 1 - marked;
+	while ((step = imap_search_next(imap, &range, failure)) == IMAP_STEP) {
+		note_found(update, &within, &range, found);
 	}
 	return step == IMAP_END;
+}
+
+SUSPENDS static bool search_set(struct update *update, struct found *found,
+				struct failure *failure)
+{
+	struct buffer criteria;
+	bool searched;
+
+	buffer_init(&criteria, SET_MAX + 16);
+	buffer_printf(&criteria, "UID %.*s", (int)update->set.len, update->set.data);
+	buffer_append(&criteria, (struct bytes){ "", 1 });
+	searched = search(update, criteria.data, found, failure);
+	buffer_release(&criteria);
+	return searched;
 }
 
 /*
@@ -80,42 +167,36 @@ SUSPENDS static bool search(struct maildrop *maildrop, const char *criteria,
  * answers with UIDs nobody asked for does not understand the question (mailutils takes
  * the set for sequence numbers); then all UIDs there are must do.
  */
-SUSPENDS static bool prove(struct maildrop *maildrop, struct bytes set,
-			   struct failure *failure)
+SUSPENDS static bool prove(struct update *update, struct failure *failure)
 {
-	const struct imap_range within = extent(set);
-	bool understood = maildrop->capabilities & IMAP_UIDPLUS;
+	const bool modern = has_uidplus(update);
 	struct found found = { 0 };
-	struct buffer criteria;
-	bool searched = true;
 
-	if (understood) {
-		buffer_init(&criteria, SET_MAX + 16);
-		buffer_printf(&criteria, "UID %.*s", (int)set.len, set.at);
-		buffer_append(&criteria, (struct bytes){ "", 1 });
-		searched = search(maildrop, criteria.data, &within, &found, failure);
-		buffer_release(&criteria);
-		understood = found.others == 0;
+	if (modern && !search_set(update, &found, failure)) {
+		return false;
 	}
-	if (searched && !understood) {
-		searched = search(maildrop, "ALL", &within, &found, failure);
+	if ((!modern || found.others > 0) && !search(update, "ALL", &found, failure)) {
+		return false;
 	}
-	if (searched && found.marked > 0) {
+	if (found.marked > 0) {
 		return failure_set(failure, FAILURE_TEMPORARY,
 				   "%" PRIu64 " deleted messages are still there",
 				   found.marked);
 	}
-	return searched;
+	return true;
 }
 
-static bool is_marked(const struct maildrop *maildrop, uint32_t imap_uid)
+/* Marked by this session, or left by an earlier one of ours. */
+static bool is_ours(const struct maildrop *maildrop, uint32_t imap_uid)
 {
 	const struct imap_range one = { imap_uid, imap_uid };
 
-	return snapshot_count_marked(&maildrop->snapshot, &one) > 0;
+	return snapshot_count_marked(&maildrop->snapshot, &one) > 0 ||
+	       leftovers_contain(maildrop->leftovers, bytes_of(maildrop->name),
+				 maildrop->snapshot.uidvalidity, imap_uid);
 }
 
-/* \Deleted messages that this session did not mark, as a set. */
+/* \Deleted messages that are not ours, as a set. */
 SUSPENDS static bool find_foreign(struct maildrop *maildrop, struct buffer *out,
 				  struct failure *failure)
 {
@@ -133,7 +214,7 @@ SUSPENDS static bool find_foreign(struct maildrop *maildrop, struct buffer *out,
 		named += (uint64_t)range.last - range.first + 1;
 		fits = fits && named <= imap_exists(maildrop->imap) + NAMED_TO_SPARE;
 		for (uint64_t uid = range.first; uid <= range.last && fits; uid++) {
-			if (!is_marked(maildrop, (uint32_t)uid)) {
+			if (!is_ours(maildrop, (uint32_t)uid)) {
 				fits = imap_set_add(&writer, (uint32_t)uid);
 			}
 		}
@@ -169,21 +250,41 @@ SUSPENDS static bool restore(struct maildrop *maildrop, struct bytes foreign,
 SUSPENDS static bool expunge_around(struct maildrop *maildrop, struct bytes foreign,
 				    struct failure *failure)
 {
-	bool expunged;
+	const bool expunged =
+		imap_store(maildrop->imap, foreign, IMAP_FLAG_DELETED, false, failure) &&
+		imap_expunge(maildrop->imap, failure);
 
-	if (!imap_store(maildrop->imap, foreign, IMAP_FLAG_DELETED, false, failure)) {
-		return false;
-	}
-	expunged = imap_expunge(maildrop->imap, failure);
 	return restore(maildrop, foreign, expunged, failure) && expunged;
 }
 
+/* Our flags stay; the next sessions must not take them for somebody else's. */
+static void remember_leftovers(struct update *update)
+{
+	const struct maildrop *maildrop = update->maildrop;
+
+	update->index = 0;
+	while (next_set(update)) {
+		leftovers_add(maildrop->leftovers, bytes_of(maildrop->name),
+			      maildrop->snapshot.uidvalidity, buffer_bytes(&update->set));
+	}
+}
+
+static bool leave(struct update *update, struct failure *failure)
+{
+	remember_leftovers(update);
+	failure_set(
+		failure, FAILURE_TEMPORARY,
+		"the server has no UIDPLUS and others have marked messages \\Deleted: "
+		"ours are flagged, not removed");
+	return failure_advise(failure, "let the other client expunge, or set "
+				       "without-uidplus: careful");
+}
+
 /* RFC 4315 is not there: EXPUNGE takes every \Deleted message, whoever marked it. */
-SUSPENDS static bool expunge_without_uidplus(struct maildrop *maildrop,
+SUSPENDS static bool expunge_without_uidplus(struct update *update, bool *flagged,
 					     struct failure *failure)
 {
-	const enum config_without_uidplus policy =
-		maildrop->upstream->route->without_uidplus;
+	struct maildrop *maildrop = update->maildrop;
 	struct buffer foreign;
 	bool done;
 
@@ -191,44 +292,55 @@ SUSPENDS static bool expunge_without_uidplus(struct maildrop *maildrop,
 	done = find_foreign(maildrop, &foreign, failure);
 	if (done && foreign.len == 0) {
 		done = imap_expunge(maildrop->imap, failure);
-	} else if (done && policy == CONFIG_CAREFUL) {
+	} else if (done && maildrop->upstream->route->without_uidplus == CONFIG_CAREFUL) {
 		done = expunge_around(maildrop, buffer_bytes(&foreign), failure);
 	} else if (done) {
-		done = failure_set(
-			failure, FAILURE_TEMPORARY,
-			"the server has no UIDPLUS and others have marked messages "
-			"\\Deleted: ours are flagged, not removed");
-		failure_advise(failure, "let the other client expunge, or set "
-					"without-uidplus: careful");
+		*flagged = true;
+		done = leave(update, failure);
 	}
 	buffer_release(&foreign);
 	return done;
 }
 
-SUSPENDS static bool expunge(struct maildrop *maildrop, struct bytes set,
-			     struct failure *failure)
+/* What stays \Deleted and is ours goes with every UID EXPUNGE that names it. */
+SUSPENDS static bool expunge_sets(struct update *update)
 {
-	if (maildrop->capabilities & IMAP_UIDPLUS) {
-		return imap_uid_expunge(maildrop->imap, set, failure);
+	struct failure failure;
+
+	update->index = 0;
+	while (next_set(update)) {
+		if (!imap_uid_expunge(update->maildrop->imap, buffer_bytes(&update->set),
+				      &failure)) {
+			note_failure(update, &failure);
+			if (imap_is_lost(update->maildrop->imap)) {
+				return false;
+			}
+		}
 	}
-	return expunge_without_uidplus(maildrop, failure);
+	return true;
 }
 
-SUSPENDS static bool commit_set(struct maildrop *maildrop, struct bytes set,
-				struct failure *failure)
+SUSPENDS static bool expunge_all(struct update *update, bool *flagged)
 {
-	return same_validity(maildrop, failure) &&
-	       imap_store(maildrop->imap, set, IMAP_FLAG_DELETED, true, failure) &&
-	       same_validity(maildrop, failure) && expunge(maildrop, set, failure) &&
-	       prove(maildrop, set, failure);
+	struct failure failure;
+
+	if (!same_validity(update->maildrop, &failure)) {
+		return note_failure(update, &failure);
+	}
+	if (has_uidplus(update)) {
+		return expunge_sets(update);
+	}
+	return expunge_without_uidplus(update, flagged, &failure) ||
+	       note_failure(update, &failure);
 }
 
+/* cause: NULL where the messages are gone. */
 static void audit_piece(const struct maildrop *maildrop, struct bytes uids,
-			const struct failure *failure)
+			const char *result, const char *cause)
 {
 	struct log_line line;
 
-	if (!log_begin(&line, LOG_INFO, "commit")) {
+	if (!log_begin(&line, cause ? LOG_WARNING : LOG_INFO, "commit")) {
 		return;
 	}
 	log_string(&line, "session", maildrop->client.session_id);
@@ -237,16 +349,16 @@ static void audit_piece(const struct maildrop *maildrop, struct bytes uids,
 	log_string(&line, "folder", maildrop->folder);
 	log_number(&line, "uidvalidity", maildrop->snapshot.uidvalidity);
 	log_text(&line, "uids", uids);
-	log_string(&line, "result", failure ? "not proven removed" : "removed");
-	if (failure) {
-		log_string(&line, "cause", failure->text);
+	log_string(&line, "result", result);
+	if (cause) {
+		log_string(&line, "cause", cause);
 	}
 	log_end(&line);
 }
 
-/* One line, or several where the set is long. failure: NULL where all are gone. */
-static void audit(const struct maildrop *maildrop, struct bytes set,
-		  const struct failure *failure)
+/* One line, or several where the set is long. */
+static void audit(const struct maildrop *maildrop, struct bytes set, const char *result,
+		  const char *cause)
 {
 	while (set.len > 0) {
 		struct bytes piece = { set.at, set.len };
@@ -259,39 +371,73 @@ static void audit(const struct maildrop *maildrop, struct bytes set,
 		}
 		bytes_skip(&set, piece.len);
 		piece.len -= piece.at[piece.len - 1] == ',';
-		audit_piece(maildrop, piece, failure);
+		audit_piece(maildrop, piece, result, cause);
 	}
 }
 
-/* Every marked set, as long as all goes well; each is audited. */
-SUSPENDS static bool commit_sets(struct maildrop *maildrop, bool ready,
-				 struct failure *failure)
+/* The proof set by set, and its line in the log. */
+SUSPENDS static bool prove_all(struct update *update)
 {
-	struct buffer set;
-	uint32_t index = 0;
-	bool done = ready;
+	const struct maildrop *maildrop = update->maildrop;
+	struct failure failure;
+	bool proven = true;
 
-	buffer_init(&set, SET_MAX);
-	for (;;) {
-		buffer_clear(&set);
-		snapshot_marked_set(&maildrop->snapshot, &index, &set);
-		if (set.len == 0) {
-			break;
+	update->index = 0;
+	while (next_set(update)) {
+		if (!imap_is_lost(maildrop->imap) && prove(update, &failure)) {
+			audit(maildrop, buffer_bytes(&update->set), "removed", NULL);
+			continue;
 		}
-		done = done && commit_set(maildrop, buffer_bytes(&set), failure);
-		audit(maildrop, buffer_bytes(&set), done ? NULL : failure);
+		proven = false;
+		if (!imap_is_lost(maildrop->imap) || !update->failed) {
+			note_failure(update, &failure);
+		}
+		audit(maildrop,
+		      buffer_bytes(update->remaining.len > 0 ? &update->remaining
+							     : &update->set),
+		      update->remaining.len > 0 ? "still there" : "not proven removed",
+		      update->failure->text);
 	}
-	buffer_release(&set);
-	return done;
+	return proven;
 }
 
-SUSPENDS bool commit(struct maildrop *maildrop, struct failure *failure)
+static void audit_all(struct update *update, const char *result)
 {
-	if (maildrop->snapshot.deleted == 0) {
-		return true;
+	update->index = 0;
+	while (next_set(update)) {
+		audit(update->maildrop, buffer_bytes(&update->set), result,
+		      update->failure->text);
 	}
-	const bool ready = maildrop_ensure(maildrop, failure) &&
-			   maildrop_can_delete(maildrop, failure);
+}
 
-	return commit_sets(maildrop, ready, failure);
+SUSPENDS static enum commit run(struct update *update)
+{
+	bool flagged = false;
+
+	if (!maildrop_ensure(update->maildrop, update->failure) ||
+	    !maildrop_can_delete(update->maildrop, update->failure)) {
+		audit_all(update, "nothing sent");
+		return COMMIT_FAILED;
+	}
+	if (!flag_all(update) || !expunge_all(update, &flagged)) {
+		audit_all(update, flagged ? "flagged" : "not proven removed");
+		return flagged ? COMMIT_FLAGGED : COMMIT_FAILED;
+	}
+	return prove_all(update) ? COMMIT_DONE : COMMIT_FAILED;
+}
+
+SUSPENDS enum commit commit_deletions(struct maildrop *maildrop, struct failure *failure)
+{
+	struct update update = { .maildrop = maildrop, .failure = failure };
+	enum commit result;
+
+	if (maildrop->snapshot.deleted == 0) {
+		return COMMIT_DONE;
+	}
+	buffer_init(&update.set, SET_MAX);
+	buffer_init(&update.remaining, SET_MAX);
+	result = run(&update);
+	buffer_release(&update.remaining);
+	buffer_release(&update.set);
+	return result;
 }

@@ -6,12 +6,16 @@
 
 #include "proxy/mailbox/maildrop.h"
 
+enum commit {
+	COMMIT_DONE,    // a UID SEARCH found none of the marked messages any more
+	COMMIT_FLAGGED, // \Deleted is set, and that is all the policy allows
+	COMMIT_FAILED,  // some or all remain; none but marked ones were removed
+};
+
 /*
- * True only when a UID SEARCH of the marked set found none of them any more (no marks:
- * at once). False: some or all remain, none but marked ones were removed; the failure
- * says why. Never CLOSE, and a plain EXPUNGE only where the policy allows. One audit
- * line is logged either way.
+ * No marks: DONE at once. Otherwise the failure says why not. Never CLOSE, and a plain
+ * EXPUNGE only where the policy allows. What became of each set of UIDs is logged.
  */
-SUSPENDS bool commit(struct maildrop *maildrop, struct failure *failure);
+SUSPENDS enum commit commit_deletions(struct maildrop *maildrop, struct failure *failure);
 
 #endif

@@ -8,10 +8,12 @@
 #include "protocol/imap_mailbox_name.h"
 
 #include <ctype.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
 #define SILENCE_MS (4 * 60 * 1000)
-#define LOCK_KEY_MAX 8192
+#define KEEP_ALIVE_MS (10 * 1000) // the client waits for an answer of our own meanwhile
+#define NAME_MAX_BYTES 8192
 
 static bool hides_deleted(const struct maildrop *maildrop)
 {
@@ -19,8 +21,8 @@ static bool hides_deleted(const struct maildrop *maildrop)
 	       !(maildrop->capabilities & IMAP_UIDPLUS);
 }
 
-/* The same maildrop under any spelling of its user has one key. */
-static bool lock_key(const struct maildrop *maildrop, struct buffer *out)
+/* The same maildrop under any spelling of its user has one name. */
+static bool write_name(const struct maildrop *maildrop, struct buffer *out)
 {
 	const struct config_route *route = maildrop->upstream->route;
 
@@ -35,24 +37,25 @@ static bool lock_key(const struct maildrop *maildrop, struct buffer *out)
 	return true;
 }
 
+static bool name(struct maildrop *maildrop, struct failure *failure)
+{
+	struct buffer text;
+
+	buffer_init(&text, NAME_MAX_BYTES);
+	if (write_name(maildrop, &text)) {
+		maildrop->name = memory_copy_text(buffer_bytes(&text));
+	}
+	buffer_release(&text);
+	return maildrop->name || failure_set(failure, FAILURE_PERMANENT,
+					     "the folder name is not UTF-8, or too long");
+}
+
 static bool lock(struct maildrop *maildrop, struct locks *locks, struct failure *failure)
 {
-	struct buffer key;
-	bool named;
-
 	if (maildrop->upstream->route->when_locked == CONFIG_SHARE) {
 		return true;
 	}
-	buffer_init(&key, LOCK_KEY_MAX);
-	named = lock_key(maildrop, &key);
-	if (named) {
-		maildrop->lock = lock_acquire(locks, buffer_bytes(&key));
-	}
-	buffer_release(&key);
-	if (!named) {
-		return failure_set(failure, FAILURE_PERMANENT,
-				   "the folder name is not UTF-8, or too long");
-	}
+	maildrop->lock = lock_acquire(locks, bytes_of(maildrop->name));
 	if (!maildrop->lock) {
 		failure_set(failure, FAILURE_IN_USE, "another session has this maildrop");
 		return failure_advise(failure,
@@ -88,22 +91,17 @@ SUSPENDS static bool open_whole(struct maildrop *maildrop, struct locks *locks,
 				uint64_t deadline_ms, struct imap_timing *timing,
 				struct failure *failure)
 {
-	const uint64_t before = loop_now_ms();
-
-	if (!connect_upstream(maildrop, deadline_ms, timing, failure) ||
+	if (!name(maildrop, failure) ||
+	    !connect_upstream(maildrop, deadline_ms, timing, failure) ||
 	    !lock(maildrop, locks, failure)) {
 		return false;
 	}
-	const uint64_t signed_in = loop_now_ms();
-
+	imap_timing_enter(timing, IMAP_STAGE_SELECT);
 	if (!select_folder(maildrop, failure) ||
 	    !snapshot_build(&maildrop->snapshot, maildrop->imap, &maildrop->mailbox,
 			    &maildrop->upstream->route->unique_id,
 			    hides_deleted(maildrop), failure)) {
 		return false;
-	}
-	if (timing && signed_in >= before) {
-		timing->ms[IMAP_STAGE_SELECT] = loop_now_ms() - signed_in;
 	}
 	imap_set_ceiling(maildrop->imap, DEADLINE_NEVER);
 	return true;
@@ -113,19 +111,23 @@ SUSPENDS bool maildrop_open(struct maildrop *maildrop,
 			    const struct maildrop_request *request, uint64_t deadline_ms,
 			    struct imap_timing *timing, struct failure *failure)
 {
+	bool opened;
+
 	*maildrop = (struct maildrop){
 		.upstream = request->upstream,
 		.mechanism = request->mechanism,
 		.folder = memory_copy_text(bytes_of(request->folder)),
 		.client = request->client,
+		.leftovers = request->leftovers,
 	};
 	secret_set(&maildrop->user, request->user);
 	secret_set(&maildrop->secret, request->secret);
-	if (!open_whole(maildrop, request->locks, deadline_ms, timing, failure)) {
+	opened = open_whole(maildrop, request->locks, deadline_ms, timing, failure);
+	imap_timing_end(timing);
+	if (!opened) {
 		maildrop_close(maildrop);
-		return false;
 	}
-	return true;
+	return opened;
 }
 
 bool maildrop_can_delete(const struct maildrop *maildrop, struct failure *failure)
@@ -192,10 +194,25 @@ SUSPENDS static bool still_there(struct maildrop *maildrop)
 	       !imap_is_lost(maildrop->imap);
 }
 
+/* The server may change it under a folder that is open (RFC 9051 2.3.1.1). */
+SUSPENDS static bool means_the_same(struct maildrop *maildrop, struct failure *failure)
+{
+	const uint32_t now = imap_uidvalidity(maildrop->imap);
+
+	if (now == maildrop->snapshot.uidvalidity) {
+		return true;
+	}
+	maildrop_drop_connection(maildrop);
+	return failure_set(failure, FAILURE_TEMPORARY,
+			   "UIDVALIDITY changed from %" PRIu32 " to %" PRIu32
+			   " during the session",
+			   maildrop->snapshot.uidvalidity, now);
+}
+
 SUSPENDS bool maildrop_ensure(struct maildrop *maildrop, struct failure *failure)
 {
 	if (still_there(maildrop)) {
-		return true;
+		return means_the_same(maildrop, failure);
 	}
 	maildrop_drop_connection(maildrop);
 	if (!reopen(maildrop, failure)) {
@@ -217,7 +234,9 @@ SUSPENDS void maildrop_keep_alive(struct maildrop *maildrop)
 
 	if (maildrop->imap && !imap_is_lost(maildrop->imap) &&
 	    loop_now_ms() - imap_last_heard_ms(maildrop->imap) >= SILENCE_MS) {
+		imap_set_ceiling(maildrop->imap, loop_deadline_ms(KEEP_ALIVE_MS));
 		imap_noop(maildrop->imap, &ignored);
+		imap_set_ceiling(maildrop->imap, DEADLINE_NEVER);
 	}
 }
 
@@ -235,6 +254,7 @@ SUSPENDS void maildrop_close(struct maildrop *maildrop)
 	snapshot_release(&maildrop->snapshot);
 	secret_release(&maildrop->secret);
 	secret_release(&maildrop->user);
+	free(maildrop->name);
 	free(maildrop->folder);
 	*maildrop = (struct maildrop){ 0 };
 }

@@ -8,12 +8,14 @@
 
 #include "proxy/base/memory.h"
 #include "proxy/keeper/lock.h"
+#include "proxy/mailbox/leftover.h"
 #include "proxy/mailbox/snapshot.h"
 
 /* Who signs in, and to what. All borrowed during maildrop_open(). */
 struct maildrop_request {
 	struct upstream *upstream;
 	struct locks *locks;
+	struct leftovers *leftovers; // outlives the maildrop
 	enum sasl_mechanism mechanism;
 	struct bytes user;   // the upstream user
 	struct bytes secret; // password or token
@@ -25,8 +27,10 @@ struct maildrop {
 	struct upstream *upstream; // borrowed
 	enum sasl_mechanism mechanism;
 	struct secret user;
-	struct secret secret; // kept to reconnect, wiped at the end
-	char *folder;         // owned
+	struct secret secret;        // kept to reconnect, wiped at the end
+	char *folder;                // owned
+	char *name;                  // owned: canonical, what the lock is for
+	struct leftovers *leftovers; // borrowed
 	struct imap_client client;
 	struct imap *imap; // owned; NULL: lost, not yet needed again
 	struct imap_mailbox mailbox;

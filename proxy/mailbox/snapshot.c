@@ -15,6 +15,7 @@
 
 #define IDS_MAX (256u * 1024 * 1024)
 #define ROOM_FIRST 64
+#define MESSAGES_MAX 4000000u // 64 MB of the memory all sessions share
 
 static enum pop3_unique_id_source
 identity_of(const struct pop3_unique_id_template *template)
@@ -142,15 +143,15 @@ static uint32_t lower_bound(const struct snapshot *snapshot, uint32_t imap_uid)
 	return low;
 }
 
-/* Marks (in `retrieved`, free until the session starts) what one range has found. */
+/* Ticks what one range has found. */
 static uint32_t tick(struct snapshot *snapshot, const struct imap_range *range)
 {
 	uint32_t ticked = 0;
 
 	for (uint32_t i = lower_bound(snapshot, range->first);
 	     i < snapshot->count && snapshot->messages[i].imap_uid <= range->last; i++) {
-		ticked += snapshot->messages[i].retrieved == 0;
-		snapshot->messages[i].retrieved = 1;
+		ticked += snapshot->messages[i].ticked == 0;
+		snapshot->messages[i].ticked = 1;
 	}
 	return ticked;
 }
@@ -163,8 +164,8 @@ static void keep(struct snapshot *snapshot, bool ticked)
 	for (uint32_t i = 0; i < snapshot->count; i++) {
 		struct message message = snapshot->messages[i];
 
-		if ((message.retrieved != 0) == ticked) {
-			message.retrieved = 0;
+		if ((message.ticked != 0) == ticked) {
+			message.ticked = 0;
 			snapshot->messages[kept++] = message;
 		}
 	}
@@ -213,6 +214,9 @@ SUSPENDS static bool settle(struct snapshot *snapshot, struct imap *imap,
 /* Without UIDNEXT what arrived since SELECT cannot be told from what was there. */
 static bool agrees(const struct snapshot *snapshot, const struct imap *imap)
 {
+	if (imap_folder_shrank(imap)) {
+		return false;
+	}
 	return snapshot->count == imap_selected_left(imap) ||
 	       (snapshot->uidnext == 0 && snapshot->count == imap_exists(imap));
 }
@@ -301,11 +305,18 @@ SUSPENDS bool snapshot_build(struct snapshot *snapshot, struct imap *imap,
 	*snapshot = (struct snapshot){
 		.uidvalidity = mailbox->uidvalidity,
 		.uidnext = mailbox->uidnext,
+		.exists = mailbox->exists,
+		.highestmodseq = mailbox->highestmodseq,
 		.unique_id = unique_id,
 	};
 	buffer_init(&snapshot->ids, IDS_MAX);
 	if (mailbox->exists == 0) {
 		return true;
+	}
+	if (mailbox->exists > MESSAGES_MAX) {
+		return failure_set(failure, FAILURE_PERMANENT,
+				   "the folder has %" PRIu32 " messages, more than %u",
+				   mailbox->exists, MESSAGES_MAX);
 	}
 	if (!build(snapshot, imap, hide_deleted, failure)) {
 		snapshot_release(snapshot);
@@ -353,6 +364,16 @@ SUSPENDS static bool verify_rows(const struct snapshot *snapshot, struct imap *i
 	return same;
 }
 
+/* RFC 7162: the same HIGHESTMODSEQ means that nothing changed, arrivals included. */
+static bool nothing_happened(const struct snapshot *snapshot,
+			     const struct imap_mailbox *mailbox)
+{
+	return mailbox->highestmodseq != 0 &&
+	       mailbox->highestmodseq == snapshot->highestmodseq &&
+	       mailbox->uidnext == snapshot->uidnext &&
+	       mailbox->exists == snapshot->exists;
+}
+
 SUSPENDS bool snapshot_verify(const struct snapshot *snapshot, struct imap *imap,
 			      const struct imap_mailbox *mailbox, struct failure *failure)
 {
@@ -368,7 +389,8 @@ SUSPENDS bool snapshot_verify(const struct snapshot *snapshot, struct imap *imap
 				   " during the session",
 				   snapshot->uidnext, mailbox->uidnext);
 	}
-	if (snapshot->count == 0 || mailbox->exists == 0) {
+	if (snapshot->count == 0 || mailbox->exists == 0 ||
+	    nothing_happened(snapshot, mailbox)) {
 		return true;
 	}
 	return verify_rows(snapshot, imap, failure);
@@ -461,16 +483,20 @@ uint32_t snapshot_count_marked(const struct snapshot *snapshot,
 	return marked;
 }
 
-void snapshot_marked_set(const struct snapshot *snapshot, uint32_t *index,
+void snapshot_marked_set(const struct snapshot *snapshot, uint32_t *index, uint32_t most,
 			 struct buffer *out)
 {
+	uint32_t taken = 0;
 	struct imap_set_writer writer;
 
 	imap_set_writer_init(&writer, out);
 	for (; *index < snapshot->count; ++*index) {
 		const struct message *message = &snapshot->messages[*index];
 
-		if (message->deleted && !imap_set_add(&writer, message->imap_uid)) {
+		if (!message->deleted) {
+			continue;
+		}
+		if (taken++ == most || !imap_set_add(&writer, message->imap_uid)) {
 			break;
 		}
 	}

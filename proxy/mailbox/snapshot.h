@@ -14,7 +14,7 @@
 struct message {
 	uint64_t octets : 62; // RFC822.SIZE
 	uint64_t deleted : 1; // marked by DELE
-	uint64_t retrieved : 1;
+	uint64_t ticked : 1;  // for snapshot.c while it compares
 	uint32_t imap_uid;
 	uint32_t extra; // where the provider's id stands in snapshot.ids
 };
@@ -27,6 +27,8 @@ struct snapshot {
 	uint64_t octets;  // of those not marked
 	uint32_t uidvalidity;
 	uint32_t uidnext;                                // 0: unknown
+	uint32_t exists;                                 // at SELECT, like the next
+	uint64_t highestmodseq;                          // 0: not given
 	const struct pop3_unique_id_template *unique_id; // borrowed
 	struct buffer ids; // GM-MSGID: 8 octets each; EMAILID: text, NUL
 };
@@ -72,10 +74,10 @@ uint32_t snapshot_count_marked(const struct snapshot *snapshot,
 			       const struct imap_range *range);
 
 /*
- * The marked UIDs from *index on as one compact set of at most out's maximum; *index
- * is advanced. Empty: no more.
+ * The marked UIDs from *index on, `most` of them, as one compact set of at most out's
+ * maximum; *index is advanced. Empty: no more.
  */
-void snapshot_marked_set(const struct snapshot *snapshot, uint32_t *index,
+void snapshot_marked_set(const struct snapshot *snapshot, uint32_t *index, uint32_t most,
 			 struct buffer *out);
 
 #endif

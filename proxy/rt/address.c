@@ -72,11 +72,29 @@ bool address_in_network(const struct address *address, const struct address *net
 	return rest == 0 || ((a[whole] ^ b[whole]) >> (8 - rest)) == 0;
 }
 
+void address_from_octets(const unsigned char *from, size_t len, uint16_t port,
+			 struct address *out)
+{
+	memset(out, 0, sizeof(*out));
+	if (len == 4) {
+		struct sockaddr_in *v4 = (struct sockaddr_in *)&out->socket;
+		*v4 = (struct sockaddr_in){ .sin_family = AF_INET,
+					    .sin_port = htons(port) };
+		memcpy(&v4->sin_addr, from, sizeof(v4->sin_addr));
+		out->len = sizeof(*v4);
+	} else {
+		struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&out->socket;
+		*v6 = (struct sockaddr_in6){ .sin6_family = AF_INET6,
+					     .sin6_port = htons(port) };
+		memcpy(&v6->sin6_addr, from, sizeof(v6->sin6_addr));
+		out->len = sizeof(*v6);
+	}
+}
+
 bool address_parse(struct bytes text, uint16_t port, struct address *out)
 {
 	char copy[ADDRESS_TEXT_MAX];
-	struct in_addr v4;
-	struct in6_addr v6;
+	unsigned char found[16];
 	if (text.len == 0 || text.len >= sizeof(copy) ||
 	    memchr(text.at, '\0', text.len)) {
 		return false;
@@ -84,20 +102,12 @@ bool address_parse(struct bytes text, uint16_t port, struct address *out)
 	memcpy(copy, text.at, text.len);
 	copy[text.len] = '\0';
 	memset(out, 0, sizeof(*out));
-	if (inet_pton(AF_INET, copy, &v4) == 1) {
-		struct sockaddr_in *at = (struct sockaddr_in *)&out->socket;
-		*at = (struct sockaddr_in){ .sin_family = AF_INET,
-					    .sin_port = htons(port),
-					    .sin_addr = v4 };
-		out->len = sizeof(*at);
+	if (inet_pton(AF_INET, copy, found) == 1) {
+		address_from_octets(found, 4, port, out);
 		return true;
 	}
-	if (inet_pton(AF_INET6, copy, &v6) == 1) {
-		struct sockaddr_in6 *at = (struct sockaddr_in6 *)&out->socket;
-		*at = (struct sockaddr_in6){ .sin6_family = AF_INET6,
-					     .sin6_port = htons(port),
-					     .sin6_addr = v6 };
-		out->len = sizeof(*at);
+	if (inet_pton(AF_INET6, copy, found) == 1) {
+		address_from_octets(found, 16, port, out);
 		return true;
 	}
 	return false;

@@ -29,6 +29,7 @@
 #else
 #define VALGRIND_STACK_REGISTER(low, high) 0
 #define VALGRIND_STACK_DEREGISTER(id) ((void)(id))
+#define RUNNING_ON_VALGRIND 0
 #endif
 
 #define STACK_BYTES ((size_t)(HAVE_ASAN ? 512 : 128) * 1024)
@@ -194,7 +195,8 @@ static void measure(const struct fiber *fiber)
 	unsigned char resident[(512 * 1024) / PAGE_SMALLEST];
 	const char *bottom = stack_bottom(fiber);
 	size_t page = page_bytes();
-	if (HAVE_ASAN || mincore(stack_bottom(fiber), STACK_BYTES, resident) != 0) {
+	if (HAVE_ASAN || RUNNING_ON_VALGRIND || // they take it for reading what is dead
+	    mincore(stack_bottom(fiber), STACK_BYTES, resident) != 0) {
 		return;
 	}
 	for (size_t at = 0; at < STACK_BYTES - high_water; at++) {

@@ -68,6 +68,11 @@ const struct address *stream_peer(const struct stream *stream)
 	return &stream->peer;
 }
 
+void stream_set_peer(struct stream *stream, const struct address *peer)
+{
+	stream->peer = *peer;
+}
+
 static void on_ready(uv_poll_t *poll, int status, int events)
 {
 	struct stream *stream = poll->data;
@@ -194,9 +199,14 @@ struct bytes stream_input(const struct stream *stream)
 void stream_consume(struct stream *stream, size_t len)
 {
 	stream_buffer_take(&stream->in, len);
+	/* OpenSSL lets go of its own 16 KiB only when a read finds nothing, and the next
+	 * read of an idle stream may be far away. */
+	if (stream->ssl && !stream->in.memory && !SSL_has_pending(stream->ssl)) {
+		SSL_free_buffers(stream->ssl);
+	}
 }
 
-static SUSPENDS bool fill_once(struct stream *stream, uint64_t deadline_ms,
+static SUSPENDS bool fill_once(struct stream *stream, size_t most, uint64_t deadline_ms,
 			       struct attempt *attempt, struct failure *failure)
 {
 	char *room;
@@ -208,7 +218,7 @@ static SUSPENDS bool fill_once(struct stream *stream, uint64_t deadline_ms,
 		return failure_set(failure, FAILURE_PROTOCOL,
 				   "16 KiB of input nobody can make use of");
 	}
-	bool ok = read_some(stream, room, size, attempt, failure);
+	bool ok = read_some(stream, room, size < most ? size : most, attempt, failure);
 	stream_buffer_put(&stream->in, attempt->moved);
 	return ok;
 }
@@ -216,9 +226,15 @@ static SUSPENDS bool fill_once(struct stream *stream, uint64_t deadline_ms,
 SUSPENDS bool stream_fill(struct stream *stream, uint64_t deadline_ms,
 			  struct failure *failure)
 {
+	return stream_fill_at_most(stream, SIZE_MAX, deadline_ms, failure);
+}
+
+SUSPENDS bool stream_fill_at_most(struct stream *stream, size_t most,
+				  uint64_t deadline_ms, struct failure *failure)
+{
 	struct attempt attempt = { 0 };
 	do {
-		if (!fill_once(stream, deadline_ms, &attempt, failure)) {
+		if (!fill_once(stream, most, deadline_ms, &attempt, failure)) {
 			return false;
 		}
 		if (attempt.wait &&

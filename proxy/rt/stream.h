@@ -39,11 +39,16 @@ bool address_in_network(const struct address *address, const struct address *net
 			unsigned prefix_bits);
 /* "192.0.2.0", "::1": false where text is no numeric address. */
 bool address_parse(struct bytes text, uint16_t port, struct address *out);
+/* 4 octets or 16 in network order. */
+void address_from_octets(const unsigned char *from, size_t len, uint16_t port,
+			 struct address *out);
 
 /* Takes over a connected, non-blocking socket. TCP_NODELAY and keepalive are set. */
 struct stream *stream_new(int fd, const struct address *peer);
 
 const struct address *stream_peer(const struct stream *stream);
+/* The client's address, learned from the balancer that connected. */
+void stream_set_peer(struct stream *stream, const struct address *peer);
 
 /*
  * TLS from here on. FAILURE_PROTOCOL where plaintext is still buffered (a command
@@ -67,6 +72,9 @@ void stream_consume(struct stream *stream, size_t len);
 /* Waits until there is more input than before. Never more than 16 KiB are held. */
 SUSPENDS bool stream_fill(struct stream *stream, uint64_t deadline_ms,
 			  struct failure *failure);
+/* The same, but reads no more than so many octets: what follows them may be TLS. */
+SUSPENDS bool stream_fill_at_most(struct stream *stream, size_t most,
+				  uint64_t deadline_ms, struct failure *failure);
 
 /*
  * Has the peer closed or reset, or is there unread data? Does not wait or consume;

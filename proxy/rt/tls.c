@@ -38,7 +38,8 @@ static bool file_failure(const char *file, const char *wanted, struct failure *f
 		return failure_set(failure, FAILURE_PERMANENT, "%s: %s", file,
 				   strerror(errno));
 	}
-	if (ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE) {
+	int first = ERR_GET_REASON(ERR_peek_error());
+	if (first == PEM_R_NO_START_LINE || first == X509_R_NO_CERTIFICATE_OR_CRL_FOUND) {
 		return failure_set(failure, FAILURE_PERMANENT,
 				   "%s: no %s in PEM form there", file, wanted);
 	}

@@ -80,9 +80,9 @@ static void name_owners(X509 *leaf, char *out, size_t size)
 static bool wrong_name(SSL *ssl, const char *host, struct failure *failure)
 {
 	char owners[128] = "";
-	X509 *leaf = SSL_get0_peer_certificate(ssl);
-	if (leaf) {
-		name_owners(leaf, owners, sizeof(owners));
+	STACK_OF(X509) *chain = SSL_get0_verified_chain(ssl); // set though it was refused
+	if (chain && sk_X509_num(chain) > 0) {
+		name_owners(sk_X509_value(chain, 0), owners, sizeof(owners));
 	}
 	return failure_set(failure, FAILURE_PERMANENT,
 			   "the server's certificate is not for %s%s%s", host,

@@ -174,7 +174,7 @@ auth_message(struct session *session, enum sasl_mechanism mechanism, struct byte
 					     "that is no message of this mechanism");
 		}
 	}
-	memory_wipe(message.data, message.len);
+	memory_wipe(message.data, message.size);
 	buffer_release(&message);
 	return next;
 }
@@ -194,7 +194,7 @@ SUSPENDS static enum next auth_login(struct session *session, struct bytes initi
 		next = sign_in(session, SASL_LOGIN, buffer_bytes(&user),
 			       buffer_bytes(&password));
 	}
-	memory_wipe(password.data, password.len);
+	memory_wipe(password.data, password.size);
 	buffer_release(&password);
 	buffer_release(&user);
 	return next;
@@ -290,17 +290,6 @@ SUSPENDS static enum next answer(struct session *session, struct bytes line)
 	return obey(session, &command);
 }
 
-SUSPENDS static enum next refuse_long(struct session *session)
-{
-	enum next next = reply_mistake(session, "line too long");
-
-	if (next == NEXT_COMMAND && ++session->long_lines == LONG_LINES_MAX) {
-		session->end = SESSION_ERRORS;
-		return NEXT_CLOSE;
-	}
-	return next;
-}
-
 SUSPENDS enum next authorization(struct session *session)
 {
 	enum next next = NEXT_COMMAND;
@@ -311,7 +300,7 @@ SUSPENDS enum next authorization(struct session *session)
 		case SESSION_LINE_READY:
 			next = line.len > COMMAND_LINE_MAX &&
 					       !bytes_has_prefix(line, "AUTH ")
-				       ? refuse_long(session)
+				       ? session_refuse_long_line(session)
 				       : answer(session, line);
 			memory_wipe(session->long_line, SASL_LINE_MAX);
 			break;

@@ -22,7 +22,11 @@ static bool open_upstreams(struct service *service, struct failure *failure)
 bool service_init(struct service *service, const struct config *config,
 		  struct failure *failure)
 {
-	*service = (struct service){ .config = config, .locks = locks_new() };
+	*service = (struct service){
+		.config = config,
+		.locks = locks_new(),
+		.leftovers = leftovers_new(),
+	};
 	if (config->certificate_count > 0) {
 		service->tls =
 			tls_server_new(config->certificates, config->certificate_count,
@@ -48,6 +52,7 @@ void service_release(struct service *service)
 	if (service->tls) {
 		tls_server_free(service->tls);
 	}
+	leftovers_free(service->leftovers);
 	locks_free(service->locks);
 	*service = (struct service){ 0 };
 }

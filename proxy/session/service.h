@@ -5,6 +5,7 @@
 #define PROXY_SESSION_SERVICE_H
 
 #include "proxy/keeper/lock.h"
+#include "proxy/mailbox/leftover.h"
 #include "proxy/upstream/upstream.h"
 
 struct service {
@@ -12,9 +13,9 @@ struct service {
 	struct tls_server *tls;      // owned; NULL: no certificate
 	struct upstream *upstreams;  // owned; one per route, same order
 	struct locks *locks;         // owned
+	struct leftovers *leftovers; // owned
 	struct session *sessions;    // session::next, every session that runs
 	uint32_t session_count;
-	bool draining; // no new sessions
 };
 
 /* FAILURE_PERMANENT: a certificate or CA file that cannot be used, by name. */

@@ -11,8 +11,9 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define REST_AFTER_MS 1000 // a client that waits this long may wait longer
-#define CLOSE_MS 1000      // for the last answer to get out
+#define REST_AFTER_MS 1000        // a client that waits this long may wait longer
+#define TLS_HANDSHAKE_RECORD 0x16 // the first octet of a ClientHello (RFC 8446 5.1)
+#define CLOSE_MS 1000             // for the last answer to get out
 
 static const char *const end_names[] = {
 	[SESSION_QUIT] = "quit",
@@ -20,19 +21,27 @@ static const char *const end_names[] = {
 	[SESSION_QUIT_EARLY] = "quit before sign-in",
 	[SESSION_CLIENT_GONE] = "client gone",
 	[SESSION_IDLE] = "idle",
+	[SESSION_WRITE_STALL] = "the client reads nothing",
 	[SESSION_SIGN_IN_TIMEOUT] = "sign-in took too long",
 	[SESSION_ERRORS] = "too many errors",
 	[SESSION_INJECTION] = "commands before TLS",
 	[SESSION_TLS_FAILED] = "TLS failed",
+	[SESSION_PROXY_REFUSED] = "PROXY header refused",
 	[SESSION_UPSTREAM] = "upstream lost",
 	[SESSION_TRUNCATED] = "message broke off",
 	[SESSION_CANCELLED] = "shutdown",
 	[SESSION_REFUSED] = "too many sessions",
 };
 
+/* Who has not signed in has no more time to read than to write. */
 uint64_t session_write_deadline_ms(const struct session *session)
 {
-	return loop_deadline_ms(session->service->config->limits.write_stall_ms);
+	const uint64_t deadline_ms =
+		loop_deadline_ms(session->service->config->limits.write_stall_ms);
+
+	return session->signed_in || deadline_ms < session->sign_in_deadline_ms
+		       ? deadline_ms
+		       : session->sign_in_deadline_ms;
 }
 
 /* Without TLS only where the listener or the network says so (RFC 8314). */
@@ -40,10 +49,19 @@ bool session_allows_password(const struct session *session)
 {
 	const struct config_listener *listener = session->listener;
 
-	return stream_is_tls(session->client) ||
-	       address_is_loopback(&listener->address) ||
-	       config_networks_contain(&listener->plain_from,
-				       stream_peer(session->client));
+	return stream_is_tls(session->client) || config_is_for_this_host(listener) ||
+	       (!session->peer_hidden &&
+		config_networks_contain(&listener->plain_from,
+					stream_peer(session->client)));
+}
+
+/* What the client did not do in time. */
+static enum session_end timeout_of(const struct session *session)
+{
+	if (!session->signed_in) {
+		return SESSION_SIGN_IN_TIMEOUT;
+	}
+	return stream_pending(session->client) > 0 ? SESSION_WRITE_STALL : SESSION_IDLE;
 }
 
 enum next session_client_failed(struct session *session, const struct failure *failure)
@@ -51,8 +69,7 @@ enum next session_client_failed(struct session *session, const struct failure *f
 	if (failure->kind == FAILURE_CANCELLED) {
 		session->end = SESSION_CANCELLED;
 	} else if (failure->kind == FAILURE_TIMEOUT) {
-		session->end =
-			session->signed_in ? SESSION_IDLE : SESSION_SIGN_IN_TIMEOUT;
+		session->end = timeout_of(session);
 	} else {
 		session->end = SESSION_CLIENT_GONE;
 	}
@@ -94,22 +111,49 @@ SUSPENDS static bool wait_for_client(struct session *session, uint64_t deadline_
 	return stream_fill(session->client, deadline_ms, failure);
 }
 
+SUSPENDS enum next session_refuse_long_line(struct session *session)
+{
+	const enum next next = reply_mistake(session, "line too long");
+
+	if (next == NEXT_COMMAND && ++session->long_lines == LONG_LINES_MAX) {
+		session->end = SESSION_ERRORS;
+		return NEXT_CLOSE;
+	}
+	return next;
+}
+
 SUSPENDS static enum session_line refuse_line(struct session *session,
 					      enum pop3_line_result result)
 {
-	const bool too_long = result == POP3_LINE_TOO_LONG;
-	enum next next = reply_mistake(
-		session, too_long ? "line too long" : "control characters in the line");
+	enum next next;
 
-	if (next == NEXT_COMMAND && too_long && ++session->long_lines == LONG_LINES_MAX) {
-		session->end = SESSION_ERRORS;
-		next = NEXT_CLOSE;
-	}
-	if (next == NEXT_COMMAND && !too_long && !session->signed_in) {
-		session->end = SESSION_ERRORS; // no mail client talks like that
-		next = NEXT_CLOSE;
+	if (result == POP3_LINE_TOO_LONG) {
+		next = session_refuse_long_line(session);
+	} else {
+		next = reply_mistake(session, "control characters in the line");
+		if (next == NEXT_COMMAND && !session->signed_in) {
+			session->end = SESSION_ERRORS; // no mail client talks like that
+			next = NEXT_CLOSE;
+		}
 	}
 	return next == NEXT_COMMAND ? SESSION_LINE_REFUSED : SESSION_LINE_NONE;
+}
+
+/* A client set to TLS on a port that begins without: the commonest wrong setting. */
+static bool begins_with_tls(const struct session *session, struct bytes input)
+{
+	return input.len > 0 && input.at[0] == TLS_HANDSHAKE_RECORD &&
+	       session->line.len == 0 && !stream_is_tls(session->client);
+}
+
+static enum session_line refuse_tls(struct session *session)
+{
+	session->end = SESSION_TLS_FAILED;
+	log_say(LOG_INFO, "TLS failed",
+		"peer %s: the client begins with TLS on a port that begins without: set "
+		"it to STARTTLS (STLS) or to the port for TLS (995)",
+		session->peer);
+	return SESSION_LINE_NONE;
 }
 
 SUSPENDS enum session_line session_read_line(struct session *session, struct bytes *text)
@@ -122,6 +166,10 @@ SUSPENDS enum session_line session_read_line(struct session *session, struct byt
 
 	for (;;) {
 		struct bytes input = stream_input(session->client);
+
+		if (begins_with_tls(session, input)) {
+			return refuse_tls(session);
+		}
 		const size_t before = input.len;
 		const enum pop3_line_result result =
 			pop3_line_next(&session->line, &input, text);
@@ -188,7 +236,8 @@ static void drop_long_line(struct session *session)
 
 static void log_end_of(const struct session *session, uint64_t hash)
 {
-	const enum log_level level = session->signed_in ? LOG_INFO : LOG_DEBUG;
+	const bool silent = stream_octets_in(session->client) == 0; // a look at the port
+	const enum log_level level = silent ? LOG_DEBUG : LOG_INFO;
 	struct log_line line;
 	char text[17];
 
@@ -207,6 +256,7 @@ static void log_end_of(const struct session *session, uint64_t hash)
 		log_number(&line, "retrieved", session->retrieved);
 		log_number(&line, "retrieved_octets", session->retrieved_octets);
 		log_number(&line, "deleted", session->removed);
+		log_number(&line, "deleted_octets", session->removed_octets);
 		log_number(&line, "reconnects", session->maildrop.reconnects);
 		snprintf(text, sizeof(text), "%016" PRIx64, session->hash_at_start);
 		log_string(&line, "unique_ids_before", text);
@@ -227,16 +277,17 @@ static void unlink_session(struct session *session)
 	session->service->session_count--;
 }
 
-/* Politely, unless the client is in the middle of a message that will not be whole. */
+/* Politely, unless the client would take half an answer for a whole one. */
 SUSPENDS static void hang_up(struct session *session)
 {
 	struct failure ignored;
 
-	if (session->in_message) {
+	if (session->in_answer ||
+	    (stream_pending(session->client) > 0 &&
+	     !stream_flush(session->client, loop_deadline_ms(CLOSE_MS), &ignored))) {
 		stream_reset(session->client);
 		return;
 	}
-	stream_flush(session->client, loop_deadline_ms(CLOSE_MS), &ignored);
 	stream_close(session->client);
 }
 
@@ -319,7 +370,7 @@ SUSPENDS void session_run(struct service *service, const struct config_listener 
 {
 	struct session *session = create(service, listener, client);
 
-	if (admit(session) && start_tls(session) &&
+	if (proxy_receive(session) && admit(session) && start_tls(session) &&
 	    reply_ok(session, "popbridge ready") == NEXT_COMMAND &&
 	    authorization(session) == NEXT_STATE) {
 		drop_long_line(session);

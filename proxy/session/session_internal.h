@@ -2,6 +2,7 @@
  * What the files of a session share. Nobody else includes this.
  *
  * session.c        life, reading lines, the log line at the end
+ * proxy.c          the PROXY header in front of everything
  * authorization.c  AUTHORIZATION: until somebody is signed in
  * sign_in.c        a credential on its way upstream
  * transaction.c    TRANSACTION: a verb, a function
@@ -36,14 +37,16 @@ enum session_end {
 	SESSION_QUIT_EARLY,       // in AUTHORIZATION
 	SESSION_CLIENT_GONE,
 	SESSION_IDLE,
+	SESSION_WRITE_STALL,
 	SESSION_SIGN_IN_TIMEOUT,
 	SESSION_ERRORS, // too many
 	SESSION_INJECTION,
 	SESSION_TLS_FAILED,
-	SESSION_UPSTREAM,  // lost, and nothing honest could be answered
-	SESSION_TRUNCATED, // a message broke off: reset
-	SESSION_CANCELLED, // shutdown
-	SESSION_REFUSED,   // too many sessions
+	SESSION_PROXY_REFUSED, // no PROXY header where one must be, or not from there
+	SESSION_UPSTREAM,      // lost, and nothing honest could be answered
+	SESSION_TRUNCATED,     // a message broke off: reset
+	SESSION_CANCELLED,     // shutdown
+	SESSION_REFUSED,       // too many sessions
 };
 
 struct session {
@@ -54,6 +57,7 @@ struct session {
 	struct task *task;
 	char id[17]; // random: in log lines, and forwarded upstream
 	char peer[ADDRESS_TEXT_MAX];
+	bool peer_hidden; // the balancer could not name the client: peer is itself
 	uint64_t started_ms;
 	uint64_t sign_in_deadline_ms; // the client's part
 	struct pop3_line line;
@@ -66,13 +70,14 @@ struct session {
 	unsigned failed_sign_ins;
 	bool signed_in;
 	bool committing; // must not be cancelled
-	bool in_message; // promised and not complete: hang up hard
+	bool in_answer;  // a listing or message is begun, not ended: hang up hard
 	bool cancelled;  // noticed while committing
 	struct maildrop maildrop;
 	uint64_t hash_at_start;
 	uint64_t retrieved; // messages
 	uint64_t retrieved_octets;
 	uint64_t removed; // messages, proven
+	uint64_t removed_octets;
 	enum session_end end;
 };
 
@@ -89,6 +94,9 @@ SUSPENDS enum session_line session_read_line(struct session *session, struct byt
 
 /* A protocol error was answered. NEXT_CLOSE once there are too many. */
 SUSPENDS enum next session_count_error(struct session *session, enum next next);
+
+/* Too long a line, answered. NEXT_CLOSE the third time. */
+SUSPENDS enum next session_refuse_long_line(struct session *session);
 
 /* The client's stream failed: sets the end. Returns NEXT_CLOSE. */
 enum next session_client_failed(struct session *session, const struct failure *failure);
@@ -118,6 +126,12 @@ SUSPENDS enum next reply_format(struct session *session, const char *format, ...
 SUSPENDS enum next reply_end(struct session *session); // "."
 SUSPENDS enum next reply_capabilities(struct session *session);
 
+/*
+ * proxy.c: on a listener with proxy-from, the balancer's header; the client it names is
+ * the peer from then on. False: hang up; session.end says why.
+ */
+SUSPENDS bool proxy_receive(struct session *session);
+
 /* authorization.c, transaction.c, update.c */
 
 SUSPENDS enum next authorization(struct session *session);
@@ -127,5 +141,11 @@ SUSPENDS void update(struct session *session);
 /* sign_in.c: upstream. NEXT_STATE: signed in, answered +OK. */
 SUSPENDS enum next sign_in(struct session *session, enum sasl_mechanism mechanism,
 			   struct bytes user, struct bytes secret);
+
+/*
+ * A SASL message that is none, or asks to act as somebody else (RFC 4616): refused like a
+ * wrong password.
+ */
+SUSPENDS enum next sign_in_malformed(struct session *session);
 
 #endif

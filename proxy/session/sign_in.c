@@ -1,129 +1,20 @@
 /*
- * A credential on its way upstream: route, folder, sign-in, snapshot, answer.
+ * A credential on its way upstream: destination, sign-in, snapshot, answer.
  *
  * An unknown user, an unknown route and a wrong password are answered alike.
  */
+#include "proxy/session/destination.h"
 #include "proxy/session/session_internal.h"
 
 #include <inttypes.h>
-
-/* Where the name leads, once its folder is split off. */
-struct destination {
-	struct upstream *upstream;
-	struct bytes user; // borrowed or in `name`
-	struct buffer name;
-	struct buffer folder; // NUL-terminated
-};
-
-static void destination_release(struct destination *destination)
-{
-	buffer_release(&destination->name);
-	buffer_release(&destination->folder);
-}
-
-/*
- * "bob+Archive" or "bob+Archive@example.com" or "bob@example.com+Archive": the folder is
- * between the first separator and the next "@" or the end.
- */
-static bool split_folder(struct bytes user, char separator, struct destination *out)
-{
-	size_t start = 0;
-	size_t end;
-
-	while (start < user.len && user.at[start] != separator) {
-		start++;
-	}
-	if (start == user.len) {
-		return false;
-	}
-	end = start + 1;
-	while (end < user.len && user.at[end] != '@') {
-		end++;
-	}
-	return end > start + 1 &&
-	       buffer_append(&out->folder,
-			     (struct bytes){ user.at + start + 1, end - start - 1 }) &&
-	       buffer_append(&out->folder, (struct bytes){ "", 1 }) &&
-	       buffer_append(&out->name, (struct bytes){ user.at, start }) &&
-	       buffer_append(&out->name, (struct bytes){ user.at + end, user.len - end });
-}
-
-/* The route that matches once its own separator has split the name. */
-static struct upstream *route_after_split(const struct service *service,
-					  struct bytes user, struct destination *out)
-{
-	const struct config *config = service->config;
-
-	for (size_t i = 0; i < config->route_count; i++) {
-		buffer_clear(&out->name);
-		buffer_clear(&out->folder);
-		if (config->routes[i].folder_separator &&
-		    split_folder(user, config->routes[i].folder_separator, out) &&
-		    service_route(service, buffer_bytes(&out->name)) ==
-			    &service->upstreams[i]) {
-			return &service->upstreams[i];
-		}
-	}
-	buffer_clear(&out->name);
-	buffer_clear(&out->folder);
-	return NULL;
-}
-
-static bool find_destination(const struct service *service, struct bytes user,
-			     struct destination *out)
-{
-	*out = (struct destination){ .user = user };
-	buffer_init(&out->name, NAME_MAX_OCTETS);
-	buffer_init(&out->folder, NAME_MAX_OCTETS);
-	out->upstream = route_after_split(service, user, out);
-	if (out->upstream) {
-		out->user = buffer_bytes(&out->name);
-		return true;
-	}
-	out->upstream = service_route(service, user);
-	return out->upstream != NULL;
-}
-
-SUSPENDS static bool open_maildrop(struct session *session,
-				   const struct destination *destination,
-				   enum sasl_mechanism mechanism, struct bytes secret,
-				   struct failure *failure)
-{
-	const struct config_limits *limits = &session->service->config->limits;
-	const struct config_route *route = destination->upstream->route;
-	struct buffer user;
-	bool opened;
-
-	buffer_init(&user, NAME_MAX_OCTETS);
-	if (!config_upstream_user(route, destination->user, &user)) {
-		buffer_release(&user);
-		return failure_set(failure, FAILURE_AUTH,
-				   "the route makes no upstream user of this name");
-	}
-	const struct maildrop_request request = {
-		.upstream = destination->upstream,
-		.locks = session->service->locks,
-		.mechanism = mechanism,
-		.user = buffer_bytes(&user),
-		.secret = secret,
-		.folder = destination->folder.len > 0 ? destination->folder.data
-						      : route->folder,
-		.client = { stream_peer(session->client), session->id },
-	};
-
-	opened = maildrop_open(&session->maildrop, &request,
-			       loop_deadline_ms(limits->upstream_sign_in_ms), NULL,
-			       failure);
-	buffer_release(&user);
-	return opened;
-}
 
 SUSPENDS static bool attempt(struct session *session, enum sasl_mechanism mechanism,
 			     struct bytes user, struct bytes secret,
 			     struct failure *failure)
 {
+	const struct config_limits *limits = &session->service->config->limits;
 	struct destination destination;
-	bool opened = false;
+	bool opened;
 
 	if (!sasl_is_safe(mechanism, user) || !sasl_is_safe(mechanism, secret) ||
 	    user.len == 0 || secret.len == 0) {
@@ -131,11 +22,22 @@ SUSPENDS static bool attempt(struct session *session, enum sasl_mechanism mechan
 				   "the credential is empty or holds octets that no mail "
 				   "server takes");
 	}
-	if (find_destination(session->service, user, &destination)) {
-		opened = open_maildrop(session, &destination, mechanism, secret, failure);
-	} else {
-		failure_set(failure, FAILURE_AUTH, "no route matches this user");
-		failure_advise(failure, "add a route whose match fits the user name");
+	opened = destination_find(session->service, user, &destination, failure);
+	if (opened) {
+		const struct maildrop_request request = {
+			.upstream = destination.upstream,
+			.locks = session->service->locks,
+			.leftovers = session->service->leftovers,
+			.mechanism = mechanism,
+			.user = buffer_bytes(&destination.user),
+			.secret = secret,
+			.folder = destination_folder(&destination),
+			.client = { stream_peer(session->client), session->id },
+		};
+
+		opened = maildrop_open(&session->maildrop, &request,
+				       loop_deadline_ms(limits->upstream_sign_in_ms),
+				       NULL, failure);
 	}
 	destination_release(&destination);
 	return opened;
@@ -160,6 +62,23 @@ SUSPENDS static void delay_refusal(struct session *session, const struct failure
 	task_sleep_until(loop_deadline_ms(delay_ms));
 }
 
+SUSPENDS static enum next refuse(struct session *session, uint64_t since_ms,
+				 const struct failure *failure)
+{
+	delay_refusal(session, failure);
+	session->sign_in_deadline_ms += loop_now_ms() - since_ms;
+	return session_count_error(session, reply_failure(session, failure));
+}
+
+SUSPENDS enum next sign_in_malformed(struct session *session)
+{
+	struct failure failure;
+
+	failure_set(&failure, FAILURE_AUTH,
+		    "the SASL message is malformed, or asks to act as somebody else");
+	return refuse(session, loop_now_ms(), &failure);
+}
+
 SUSPENDS enum next sign_in(struct session *session, enum sasl_mechanism mechanism,
 			   struct bytes user, struct bytes secret)
 {
@@ -167,9 +86,7 @@ SUSPENDS enum next sign_in(struct session *session, enum sasl_mechanism mechanis
 	struct failure failure;
 
 	if (!attempt(session, mechanism, user, secret, &failure)) {
-		delay_refusal(session, &failure);
-		session->sign_in_deadline_ms += loop_now_ms() - since;
-		return session_count_error(session, reply_failure(session, &failure));
+		return refuse(session, since, &failure);
 	}
 	session->signed_in = true;
 	session->hash_at_start = snapshot_hash(&session->maildrop.snapshot);

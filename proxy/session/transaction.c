@@ -65,6 +65,7 @@ SUSPENDS static enum next do_listing(struct session *session,
 					  message)
 			       : no_such_message(session);
 	}
+	session->in_answer = true;
 	next = reply_ok(session, "%" PRIu32 " messages (%" PRIu64 " octets)",
 			snapshot_left(snapshot), snapshot->octets);
 	for (uint32_t n = 1; n <= snapshot->count && next == NEXT_COMMAND; n++) {
@@ -73,7 +74,11 @@ SUSPENDS static enum next do_listing(struct session *session,
 			next = line_for(session, command->verb, "", n, message);
 		}
 	}
-	return next == NEXT_COMMAND ? reply_end(session) : next;
+	if (next == NEXT_COMMAND) {
+		next = reply_end(session);
+	}
+	session->in_answer = next != NEXT_COMMAND;
+	return next;
 }
 
 /*
@@ -216,7 +221,7 @@ SUSPENDS static enum next give(struct session *session, struct message *message,
 
 	pop3_body_init(&convert, lines,
 		       session->maildrop.upstream->route->nul == CONFIG_NUL_REPLACE);
-	session->in_message = true;
+	session->in_answer = true;
 	next = whole ? reply_ok(session, "%" PRIu64 " octets", (uint64_t)message->octets)
 		     : reply_ok(session, "top of message follows");
 	if (next == NEXT_COMMAND) {
@@ -225,7 +230,7 @@ SUSPENDS static enum next give(struct session *session, struct message *message,
 	if (next != NEXT_COMMAND) {
 		return next;
 	}
-	session->in_message = false;
+	session->in_answer = false;
 	session->retrieved_octets += convert.octets;
 	if (!whole) {
 		return NEXT_COMMAND;

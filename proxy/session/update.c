@@ -1,30 +1,48 @@
 /*
  * UPDATE (RFC 1939 section 6): QUIT in TRANSACTION, and nothing else, gets here.
  */
+#include "proxy/mailbox/commit.h"
 #include "proxy/session/session_internal.h"
 
-#include "proxy/mailbox/commit.h"
+static void note_removed(struct session *session)
+{
+	const struct snapshot *snapshot = &session->maildrop.snapshot;
+
+	session->removed = snapshot->deleted;
+	for (uint32_t i = 0; i < snapshot->count; i++) {
+		if (snapshot->messages[i].deleted) {
+			session->removed_octets += snapshot->messages[i].octets;
+		}
+	}
+}
+
+static const char *refusal_for(enum commit result, const struct failure *failure)
+{
+	if (result == COMMIT_FLAGGED) {
+		return "[SYS/TEMP] messages are flagged deleted, but not removed";
+	}
+	return failure->kind == FAILURE_PERMANENT
+		       ? "[SYS/PERM] deleted messages cannot be removed"
+		       : "[SYS/TEMP] some deleted messages were not removed";
+}
 
 SUSPENDS void update(struct session *session)
 {
-	const uint32_t marked = session->maildrop.snapshot.deleted;
 	struct failure failure;
-	bool done;
+	enum commit result;
 
 	session->committing = true;
-	done = commit(&session->maildrop, &failure);
+	result = commit_deletions(&session->maildrop, &failure);
 	session->committing = false;
 	/* Before the answer: the client may sign in again as soon as it has it. */
 	lock_give_back(session->maildrop.lock);
 	session->maildrop.lock = NULL;
-	if (done) {
+	if (result == COMMIT_DONE) {
 		session->end = SESSION_QUIT;
-		session->removed = marked;
+		note_removed(session);
 		reply_ok(session, "goodbye");
 	} else {
 		session->end = SESSION_QUIT_UNCOMMITTED;
-		reply_refusal(session,
-			      "[SYS/TEMP] some deleted messages were not removed",
-			      &failure);
+		reply_refusal(session, refusal_for(result, &failure), &failure);
 	}
 }

@@ -47,6 +47,18 @@ static void note_expunge(struct imap_selection *selection, uint64_t number)
 	}
 }
 
+/* Only EXPUNGE makes a folder smaller (RFC 9051 7.4.1); else the number is a lie. */
+static void note_exists(struct imap_selection *selection, uint32_t exists)
+{
+	if (!selection->exists_given) {
+		selection->left = exists;
+	} else if (exists < selection->mailbox.exists) {
+		selection->shrank = true;
+	}
+	selection->exists_given = true;
+	selection->mailbox.exists = exists;
+}
+
 static void note_code(struct imap *imap, const struct imap_wire_event *event)
 {
 	struct imap_mailbox *mailbox = &imap->selection.mailbox;
@@ -62,6 +74,8 @@ static void note_code(struct imap *imap, const struct imap_wire_event *event)
 		imap->selection.uid_not_sticky = true;
 	} else if (event->code == IMAP_WIRE_CODE_PERMANENTFLAGS) {
 		mailbox->deletable = event->number != 0;
+	} else if (event->code == IMAP_WIRE_CODE_HIGHESTMODSEQ) {
+		mailbox->highestmodseq = event->number;
 	} else if (event->code == IMAP_WIRE_CODE_READ_ONLY) {
 		mailbox->read_only = true;
 	} else if (event->code == IMAP_WIRE_CODE_READ_WRITE) {
@@ -128,11 +142,7 @@ static bool note(struct imap *imap, const struct imap_wire_event *event,
 		imap->capabilities = imap_capability_parse(event->text);
 		imap->capabilities_given = true;
 	} else if (event->kind == IMAP_WIRE_EXISTS) {
-		if (!selection->exists_given) {
-			selection->left = (uint32_t)event->number;
-		}
-		selection->exists_given = true;
-		selection->mailbox.exists = (uint32_t)event->number;
+		note_exists(selection, (uint32_t)event->number);
 	} else if (event->kind == IMAP_WIRE_EXPUNGE) {
 		note_expunge(selection, event->number);
 	} else if (event->kind == IMAP_WIRE_VIOLATION) {
@@ -153,8 +163,7 @@ static uint64_t fill_deadline(const struct imap *imap)
 	if (!imap->reading.open) {
 		return imap->deadline_ms;
 	}
-	return loop_deadline_ms(imap->upstream->limits->command_ms -
-				imap->reading.waited_ms);
+	return loop_deadline_ms(imap->upstream->limits->command_ms);
 }
 
 static bool judge_rate(struct imap *imap, uint64_t waited_ms, struct failure *failure)
@@ -292,6 +301,11 @@ uint32_t imap_exists(const struct imap *imap)
 uint32_t imap_selected_left(const struct imap *imap)
 {
 	return imap->selection.left;
+}
+
+bool imap_folder_shrank(const struct imap *imap)
+{
+	return imap->selection.shrank;
 }
 
 uint32_t imap_uidvalidity(const struct imap *imap)

@@ -34,7 +34,6 @@ enum imap_capability {
 	IMAP_AUTH_PLAIN = 1 << 12,
 	IMAP_AUTH_XOAUTH2 = 1 << 13,
 	IMAP_AUTH_OAUTHBEARER = 1 << 14,
-	IMAP_MESSAGELIMIT = 1 << 15,
 };
 
 /* "SASL-IR UIDPLUS ...": for probe and the log. */
@@ -63,9 +62,16 @@ enum imap_stage {
 };
 #define IMAP_STAGES 6
 
+/* Zeroed is valid. */
 struct imap_timing {
 	uint64_t ms[IMAP_STAGES];
+	enum imap_stage stage; // under way, or where it failed
+	uint64_t since_ms;     // of the stage under way; 0: none
 };
+
+/* The next stage begins, the one under way ends. timing NULL is fine. */
+void imap_timing_enter(struct imap_timing *timing, enum imap_stage stage);
+void imap_timing_end(struct imap_timing *timing);
 
 /*
  * Connect, TLS, greeting, capabilities, ID, sign in. No credential is sent before
@@ -82,7 +88,8 @@ SUSPENDS struct imap *imap_open(struct upstream *upstream,
 struct imap_mailbox {
 	uint32_t exists;
 	uint32_t uidvalidity;
-	uint32_t uidnext; // 0: the server did not say
+	uint32_t uidnext;       // 0: the server did not say
+	uint64_t highestmodseq; // RFC 7162; 0: not given
 	bool read_only;
 	bool deletable; // \Deleted may be set for good
 };
@@ -107,6 +114,9 @@ unsigned imap_capabilities(const struct imap *imap);
 uint32_t imap_exists(const struct imap *imap);
 /* Of the messages SELECT counted, how many EXPUNGE has left. */
 uint32_t imap_selected_left(const struct imap *imap);
+
+/* EXISTS went down although no EXPUNGE said so: the server's counts mean nothing. */
+bool imap_folder_shrank(const struct imap *imap);
 
 /* As the server last said it for the selected folder. */
 uint32_t imap_uidvalidity(const struct imap *imap);

@@ -88,8 +88,22 @@ static void take_attribute(struct imap *imap, const struct imap_wire_event *even
 	}
 }
 
+/* RFC 9738: the answer is about a part of the folder only, which proves nothing. */
+static bool is_partial(const struct imap *imap, const char *what, struct failure *failure)
+{
+	if (imap->answer.code != IMAP_WIRE_CODE_MESSAGELIMIT) {
+		return false;
+	}
+	imap_refused(imap, FAILURE_TEMPORARY, what, failure);
+	failure_advise(failure, "the server shows only a part of such a large folder");
+	return true;
+}
+
 static enum imap_step rows_answered(struct imap *imap, struct failure *failure)
 {
+	if (is_partial(imap, "UID FETCH of the index", failure)) {
+		return IMAP_FAILED;
+	}
 	if (imap->answer.condition == IMAP_WIRE_OK) {
 		return IMAP_END;
 	}
@@ -153,7 +167,7 @@ static void begin_reading(struct imap *imap, uint32_t imap_uid, uint64_t origin,
 static bool is_our_body(const struct imap_reading *reading,
 			const struct imap_wire_event *event, bool other_uid)
 {
-	if (other_uid) {
+	if (other_uid || (reading->whole && event->partial)) {
 		return false;
 	}
 	return !event->partial ? reading->origin == 0 : event->origin == reading->origin;
@@ -310,7 +324,6 @@ SUSPENDS bool imap_body_read(struct imap *imap, struct bytes *slice,
 			return false;
 		}
 		if (event.kind == IMAP_WIRE_BODY_BYTES) {
-			reading->given += event.text.len;
 			reading->window_octets += event.text.len;
 			*slice = event.text;
 			return true;
@@ -386,6 +399,9 @@ static enum imap_step search_tagged(struct imap *imap, struct failure *failure)
 {
 	if (imap->answer.condition != IMAP_WIRE_OK) {
 		imap_refused(imap, FAILURE_TEMPORARY, "UID SEARCH", failure);
+		return IMAP_FAILED;
+	}
+	if (is_partial(imap, "UID SEARCH", failure)) {
 		return IMAP_FAILED;
 	}
 	if (!imap->search_answered) {

@@ -22,6 +22,7 @@ struct imap_answer {
 /* A SELECT's answers as they come. */
 struct imap_selection {
 	bool exists_given;
+	bool shrank; // EXISTS went down and no EXPUNGE said why
 	bool uid_not_sticky;
 	uint32_t left; // of the messages counted at SELECT, those not expunged since
 	struct imap_mailbox mailbox;
@@ -33,7 +34,6 @@ struct imap_reading {
 	uint64_t origin;
 	bool whole; // not a partial
 	uint64_t announced;
-	uint64_t given;
 	bool open;          // between body begins and body ends
 	bool uid_seen;      // this FETCH response named imap_uid
 	uint64_t waited_ms; // since window start, only while we were reading

@@ -80,7 +80,7 @@ static bool says_not_now(const char *text)
 	static const char *const words[] = {
 		"try again",      "temporar",   "throttl",  "too many",
 		"unavailable",    "rate limit", "overload", "not connected",
-		"internal error", "timed out",
+		"internal error", "timed out",  "maximum",
 	};
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
@@ -171,6 +171,21 @@ enum failure_kind imap_select_refusal_kind(const struct imap_answer *answer,
 	"enabled for the mailbox, that the user name is the mailbox's own (not another " \
 	"address), that the permission was granted, and that it is not throttled"
 
+/*
+ * A server that repeats what it was sent must not write a secret into our log. The first
+ * octets are enough: its text may have been cut within the secret.
+ */
+static void hide_secret(char *text, size_t size, struct bytes secret)
+{
+	const size_t len = secret.len < 8 ? secret.len : 8;
+	char *found = len > 0 ? memmem(text, strlen(text), secret.at, len) : NULL;
+
+	if (found) {
+		snprintf(found, size - (size_t)(found - text),
+			 "(the rest repeats the credential)");
+	}
+}
+
 static bool sign_in_refused(struct imap *imap, struct failure *failure)
 {
 	const enum failure_kind kind = imap_refusal_kind(&imap->answer);
@@ -189,7 +204,16 @@ static bool sign_in_refused(struct imap *imap, struct failure *failure)
 	return false;
 }
 
-SUSPENDS static bool ask_capabilities(struct imap *imap, struct failure *failure)
+static void advise_unless_advised(struct failure *failure, const char *advice)
+{
+	if (!failure->advice) {
+		failure_advise(failure, advice);
+	}
+}
+
+/* advice: what a refusal means at this point; NULL: nothing in particular. */
+SUSPENDS static bool ask_capabilities(struct imap *imap, const char *advice,
+				      struct failure *failure)
 {
 	if (imap->capabilities_given) {
 		return true;
@@ -201,7 +225,7 @@ SUSPENDS static bool ask_capabilities(struct imap *imap, struct failure *failure
 		return true;
 	}
 	imap_refused(imap, FAILURE_TEMPORARY, "CAPABILITY not answered", failure);
-	return failure_advise(failure, ADVICE_NOT_CONNECTED);
+	return failure_advise(failure, advice);
 }
 
 static void forget_capabilities(struct imap *imap)
@@ -218,8 +242,8 @@ SUSPENDS static bool start_tls(struct imap *imap, struct failure *failure)
 	if (!stream_connect_tls(imap->stream, upstream->tls, upstream->route->host,
 				imap->deadline_ms, failure)) {
 		failure_prefix(failure, "TLS with %s", upstream->route->server);
-		failure_advise(failure,
-			       "check the server's certificate and name, and ca-file");
+		advise_unless_advised(
+			failure, "check the server's certificate and name, and ca-file");
 		return imap_lose(imap);
 	}
 	forget_capabilities(imap);
@@ -229,7 +253,7 @@ SUSPENDS static bool start_tls(struct imap *imap, struct failure *failure)
 /* RFC 9051 6.2.1. Anything that follows the OK in plain text was injected. */
 SUSPENDS static bool upgrade(struct imap *imap, struct failure *failure)
 {
-	if (!ask_capabilities(imap, failure)) {
+	if (!ask_capabilities(imap, NULL, failure)) {
 		return false;
 	}
 	if (!(imap->capabilities & IMAP_STARTTLS)) {
@@ -312,6 +336,7 @@ SUSPENDS static bool authenticate(struct imap *imap, enum sasl_mechanism mechani
 {
 	const struct config_route *route = imap->upstream->route;
 	const struct sasl_identity identity = { credential->user, credential->secret };
+	const size_t raw_max = credential->user.len + credential->secret.len + 512;
 	struct buffer message;
 	struct buffer encoded;
 	bool done = false;
@@ -319,8 +344,8 @@ SUSPENDS static bool authenticate(struct imap *imap, enum sasl_mechanism mechani
 	buffer_init(&message, MESSAGE_MAX);
 	buffer_init(&encoded, MESSAGE_MAX * 2);
 	/* At once, so that growing leaves no copy of a secret behind. */
-	if (buffer_reserve(&message,
-			   credential->user.len + credential->secret.len + 512) &&
+	if (buffer_reserve(&message, raw_max) &&
+	    buffer_reserve(&encoded, raw_max / 3 * 4 + 8) &&
 	    sasl_encode(mechanism, &identity, bytes_of(route->host), route->port,
 			&message) &&
 	    base64_encode(buffer_bytes(&message), &encoded) &&
@@ -329,12 +354,14 @@ SUSPENDS static bool authenticate(struct imap *imap, enum sasl_mechanism mechani
 			imap, sasl_mechanism_name(mechanism), encoded.data,
 			imap->capabilities & IMAP_SASL_IR,
 			mechanism == SASL_OAUTHBEARER ? "AQ==" : "", failure);
+		hide_secret(imap->answer.text, sizeof(imap->answer.text),
+			    bytes_of(encoded.data));
 	} else {
 		failure_set(failure, FAILURE_AUTH,
 			    "the credential holds octets that cannot be sent");
 	}
-	memory_wipe(message.data, message.len);
-	memory_wipe(encoded.data, encoded.len);
+	memory_wipe(message.data, message.size);
+	memory_wipe(encoded.data, encoded.size);
 	buffer_release(&message);
 	buffer_release(&encoded);
 	return done;
@@ -381,46 +408,52 @@ SUSPENDS static bool sign_in(struct imap *imap, const struct imap_credential *cr
 		return true;
 	}
 	if (password && imap->answer.condition == IMAP_WIRE_BAD &&
+	    !says_not_now(imap->answer.text) &&
 	    !(imap->capabilities & IMAP_LOGINDISABLED)) {
 		return login(imap, credential, failure);
 	}
 	return sign_in_refused(imap, failure);
 }
 
-/* Run one step and note how long it took. */
-static void clock_step(struct imap_timing *timing, enum imap_stage stage, uint64_t *since)
+void imap_timing_end(struct imap_timing *timing)
 {
-	const uint64_t now = loop_now_ms();
-
-	if (timing) {
-		timing->ms[stage] += now - *since;
+	if (timing && timing->since_ms > 0) {
+		timing->ms[timing->stage] += loop_now_ms() - timing->since_ms;
+		timing->since_ms = 0;
 	}
-	*since = now;
 }
 
+void imap_timing_enter(struct imap_timing *timing, enum imap_stage stage)
+{
+	imap_timing_end(timing);
+	if (timing) {
+		timing->stage = stage;
+		timing->since_ms = loop_now_ms();
+	}
+}
+
+/* Everything up to the credential. */
 SUSPENDS static bool establish(struct imap *imap, const struct imap_client *client,
-			       struct imap_timing *timing, uint64_t *since,
-			       struct failure *failure)
+			       struct imap_timing *timing, struct failure *failure)
 {
 	const enum config_security security = imap->upstream->route->security;
 
+	imap_timing_enter(timing, IMAP_STAGE_TLS);
 	if (security == CONFIG_IMAPS && !start_tls(imap, failure)) {
 		return false;
 	}
-	clock_step(timing, IMAP_STAGE_TLS, since);
+	imap_timing_enter(timing, IMAP_STAGE_GREETING);
 	if (!dialogue_greeting(imap, failure)) {
 		return false;
 	}
-	clock_step(timing, IMAP_STAGE_GREETING, since);
-	if (security == CONFIG_IMAP_STARTTLS && !upgrade(imap, failure)) {
-		return false;
+	if (security == CONFIG_IMAP_STARTTLS) {
+		imap_timing_enter(timing, IMAP_STAGE_TLS);
+		if (!upgrade(imap, failure)) {
+			return false;
+		}
 	}
-	clock_step(timing, IMAP_STAGE_TLS, since);
-	if (!ask_capabilities(imap, failure) || !identify(imap, client, failure)) {
-		return false;
-	}
-	clock_step(timing, IMAP_STAGE_ID, since);
-	return true;
+	imap_timing_enter(timing, IMAP_STAGE_ID);
+	return ask_capabilities(imap, NULL, failure) && identify(imap, client, failure);
 }
 
 SUSPENDS static bool enter(struct imap *imap, const struct imap_credential *credential,
@@ -431,9 +464,10 @@ SUSPENDS static bool enter(struct imap *imap, const struct imap_credential *cred
 	imap->capabilities_given = false;
 	if (!sign_in(imap, credential, failure)) {
 		imap->capabilities = before;
+		hide_secret(failure->text, sizeof(failure->text), credential->secret);
 		return false;
 	}
-	return ask_capabilities(imap, failure);
+	return ask_capabilities(imap, ADVICE_NOT_CONNECTED, failure);
 }
 
 static struct imap *create(struct upstream *upstream, struct stream *stream,
@@ -464,26 +498,28 @@ SUSPENDS struct imap *imap_open(struct upstream *upstream,
 	const bool loopback_only =
 		route->security == CONFIG_IMAP_PLAIN && !route->allow_plain;
 	const uint64_t connect_ms = loop_deadline_ms(upstream->limits->connect_ms);
-	uint64_t since = loop_now_ms();
 	struct stream *stream;
 	struct imap *imap;
 
+	imap_timing_enter(timing, IMAP_STAGE_CONNECT);
 	stream = connect_host(route->host, route->port, loopback_only,
 			      connect_ms < deadline_ms ? connect_ms : deadline_ms,
 			      failure);
 	if (!stream) {
-		failure_advise(failure,
-			       "check that the IMAP server runs and is reachable");
+		advise_unless_advised(failure,
+				      "check that the IMAP server runs and is reachable");
 		return NULL;
 	}
-	clock_step(timing, IMAP_STAGE_CONNECT, &since);
 	imap = create(upstream, stream, deadline_ms);
-	if (!establish(imap, client, timing, &since, failure) ||
-	    !enter(imap, credential, failure)) {
+	if (!establish(imap, client, timing, failure)) {
 		imap_close(imap);
 		return NULL;
 	}
-	clock_step(timing, IMAP_STAGE_SIGN_IN, &since);
+	imap_timing_enter(timing, IMAP_STAGE_SIGN_IN);
+	if (!enter(imap, credential, failure)) {
+		imap_close(imap);
+		return NULL;
+	}
 	return imap;
 }
 
@@ -534,6 +570,10 @@ SUSPENDS bool imap_select(struct imap *imap, const char *folder, struct imap_mai
 	if (!selection->exists_given) {
 		return failure_set(failure, FAILURE_TEMPORARY,
 				   "SELECT said OK but not how many messages exist");
+	}
+	if (selection->shrank) {
+		return failure_set(failure, FAILURE_TEMPORARY,
+				   "SELECT gave two numbers of messages");
 	}
 	if (selection->mailbox.uidvalidity == 0 || selection->uid_not_sticky) {
 		failure_set(failure, FAILURE_PERMANENT,

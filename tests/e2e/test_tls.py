@@ -22,7 +22,7 @@ SECRET = "s3cret-of-the-client"
 @pytest.fixture
 def tls_bridge(bridge_to, fake, pki):
     fake.mailbox("alice").add(mails.simple())
-    return bridge_to(fake.url, tls=pki, limits={"tls": "2s"})
+    return bridge_to(fake.url, tls=pki, limits={"tls": "1s"})
 
 
 # Listeners ------------------------------------------------------------------------
@@ -88,13 +88,12 @@ CUTS = list(_cuts())
 
 def after_the_handshake(client, context):
     """What the server says unasked within TLS; None where TLS does not come about."""
-    greeting = client.socket
-    greeting.settimeout(10 * net.slow_factor())
+    client.socket.settimeout(10 * net.slow_factor())
     try:
         client.start_tls(context)
-    except (OSError, ssl.SSLError, AssertionError):
+        return b"talks" if client.has_input(0.2) else b"waits"
+    except (OSError, ssl.SSLError, AssertionError, pop3.Closed):
         return None
-    return b"talks" if client.has_input(0.2) else b""
 
 
 def test_commands_smuggled_in_front_of_tls_are_never_obeyed(tls_bridge, fake):
@@ -338,23 +337,6 @@ def test_plain_from_is_about_ipv6_as_well(start_bridge, fake, pki):
         client.quit()
 
 
-@pytest.mark.skipif(not has_ipv6(), reason="no IPv6 loopback here")
-def test_an_ipv4_client_of_an_ipv6_listener_is_known_by_its_ipv4_network(
-        start_bridge, fake, pki):
-    bridge = open_bridge(start_bridge, fake, pki, "[::]:0", "127.0.1.0/24")
-    port = bridge.port("starttls")
-    try:
-        allowed = pop3.Client(port, source="127.0.1.1")
-    except ConnectionRefusedError:
-        pytest.skip("[::] takes no IPv4 here")
-    with allowed as client:
-        client.sign_in("alice")
-        client.quit()
-    with pop3.Client(port, source="127.0.0.1") as client:
-        client.err("USER alice", "SYS/PERM")
-    assert bridge.wait_log("session ended", reason="quit")[0]["peer"] == "127.0.1.1"
-
-
 def test_a_loopback_listener_takes_passwords_without_being_told(start_bridge, fake, pki):
     bridge = open_bridge(start_bridge, fake, pki, "127.0.0.1:0")
     with pop3.Client(bridge.port("starttls"), source="127.0.0.9") as client:
@@ -373,7 +355,7 @@ def test_a_plain_client_on_a_tls_port_ends_at_once_and_is_named(tls_bridge, line
         client.send(line)
         answer = client.rest()
     assert b"+OK" not in answer and b"-ERR" not in answer
-    assert time.monotonic() - begin < 1.5 * net.slow_factor()
+    assert time.monotonic() - begin < 0.8 * net.slow_factor()
     message = tls_bridge.wait_log("TLS failed")[0]["message"]
     assert "does not speak TLS on this port" in message and "127.0.0.1" in message
 
@@ -393,7 +375,7 @@ def test_a_tls_client_on_a_plain_port_ends_at_once_and_is_named(tls_bridge, list
     with pop3.Client(tls_bridge.port(listener), greet=False) as client:
         with pytest.raises((ssl.SSLError, OSError)):
             client.start_tls(context)
-    assert time.monotonic() - begin < 1.5 * net.slow_factor()
+    assert time.monotonic() - begin < 0.8 * net.slow_factor()
     message = tls_bridge.wait_log("TLS failed")[0]["message"]
     assert "begins with TLS" in message and "127.0.0.1" in message
     assert tls_bridge.log("refused") == []

@@ -8,6 +8,7 @@ static const char full[] = "listen:\n"
 			   "    plain-from: [192.0.2.0/24, \"2001:db8::/32\", 10.1.2.3]\n"
 			   "  - address: \"[::]:995\"\n"
 			   "    tls: implicit\n"
+			   "    proxy-from: [10.0.0.0/8, \"fd00::/8\"]\n"
 			   "tls:\n"
 			   "  certificate: PEM\n"
 			   "  key: PEM\n"
@@ -85,6 +86,10 @@ static void test_every_listener_and_certificate_is_understood(void **state)
 	assert_true(address_parse(bytes_of("2001:db8::7"), 1, &inside));
 	assert_true(config_networks_contain(&config->listeners[0].plain_from, &inside));
 	assert_false(config_networks_contain(&config->listeners[1].plain_from, &inside));
+	assert_int_equal(config->listeners[0].proxy_from.count, 0);
+	assert_int_equal(config->listeners[1].proxy_from.count, 2);
+	assert_true(config_networks_contain(&config->listeners[1].proxy_from, &outside));
+	assert_false(config_networks_contain(&config->listeners[1].proxy_from, &inside));
 	assert_int_equal(config->minimum_tls, TLS_1_3);
 	assert_int_equal(config->certificate_count, 2);
 	assert_string_equal(config->certificates[1].certificate, pem);
@@ -414,7 +419,8 @@ static void test_the_description_names_every_effective_value(void **state)
 	static const char *const wanted[] = {
 		"listen: 0.0.0.0:110, STARTTLS (STLS); signing in without TLS: 1",
 		"192.0.2.0/24, 2001:db8::/32, 10.1.2.3/32\n",
-		"listen: [::]:995, TLS from the first octet\n",
+		"listen: [::]:995, TLS from the first octet; only balancers, ",
+		"with a PROXY header, from: 10.0.0.0/8, fd00::/8\n",
 		"tls: version 1.3 or later\n",
 		"state: var\n",
 		"workers: 3\n",
@@ -439,6 +445,21 @@ static void test_the_description_names_every_effective_value(void **state)
 				 out.data);
 		}
 	}
+	buffer_release(&out);
+	config_free(config);
+}
+
+static void test_loopback_behind_a_balancer_is_not_described_as_safe(void **state)
+{
+	struct buffer out = { .max = 65536 };
+	(void)state;
+	struct config *config =
+		accepted(ROUTE "listen: [{address: \"127.0.0.1:110\", proxy-from: "
+			       "[127.0.0.1], plain-from: [10.0.0.0/8]}]\n");
+	assert_false(config_is_for_this_host(&config->listeners[0]));
+	config_describe(config, &out);
+	assert_true(contains(buffer_bytes(&out),
+			     "from: 127.0.0.1/32; signing in without TLS: 10.0.0.0/8\n"));
 	buffer_release(&out);
 	config_free(config);
 }
@@ -484,6 +505,8 @@ int main(void)
 		cmocka_unit_test(test_a_url_makes_a_configuration),
 		cmocka_unit_test(test_a_bad_url_is_explained),
 		cmocka_unit_test(test_the_description_names_every_effective_value),
+		cmocka_unit_test(
+			test_loopback_behind_a_balancer_is_not_described_as_safe),
 		cmocka_unit_test(test_the_description_notes_what_is_risky),
 	};
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -64,6 +64,17 @@ static void test_plain_from_holds_networks(void **state)
 		       "bits set beyond its prefix length");
 }
 
+static void test_proxy_from_holds_networks(void **state)
+{
+	(void)state;
+	listen_refused("address: \"127.0.0.1:1\", plain-from: [10.0.0.0/8], proxy-from: "
+		       "[10.0.0.0/8, balancer]",
+		       "listen[0].proxy-from[1]: ");
+	listen_refused("address: \"127.0.0.1:1\", plain-from: [10.0.0.0/8], proxy-from: "
+		       "[10.1.2.3/8]",
+		       "bits set beyond its prefix length");
+}
+
 static void test_tls_needs_a_certificate(void **state)
 {
 	(void)state;
@@ -80,6 +91,9 @@ static void test_a_listener_nobody_could_use_is_refused(void **state)
 	(void)state;
 	listen_refused("address: \"0.0.0.0:110\"",
 		       "listen[0]: nobody could sign in here");
+	listen_refused("address: \"127.0.0.1:110\", proxy-from: [127.0.0.1]",
+		       "listen[0]: nobody could sign in here: there is no TLS and with "
+		       "proxy-from");
 	good(ROUTE "listen: [{address: \"0.0.0.0:110\", plain-from: [0.0.0.0/0]}]\n");
 }
 
@@ -301,6 +315,7 @@ int main(void)
 		cmocka_unit_test(test_several_mistakes_come_at_once),
 		cmocka_unit_test(test_a_listener_has_a_numeric_address_and_a_port),
 		cmocka_unit_test(test_plain_from_holds_networks),
+		cmocka_unit_test(test_proxy_from_holds_networks),
 		cmocka_unit_test(test_tls_needs_a_certificate),
 		cmocka_unit_test(test_a_listener_nobody_could_use_is_refused),
 		cmocka_unit_test(test_one_address_is_listened_on_once),

@@ -128,6 +128,71 @@ static void test_octets_go_both_ways(void **state)
 	run(ask_near, answer_far);
 }
 
+static SUSPENDS void send_a_header(void *argument)
+{
+	(void)argument;
+	send_text(near, "header,rest");
+	expect_failure(near, FAILURE_PEER_GONE, "closed");
+	stream_close(near);
+	ran++;
+}
+
+/* What is not read stays the socket's: TLS may begin there. */
+static SUSPENDS void read_the_header_only(void *argument)
+{
+	(void)argument;
+	while (stream_input(far).len < 7) {
+		assert_true(
+			stream_fill_at_most(far, 7 - stream_input(far).len, SOON, NULL));
+	}
+	assert_int_equal(stream_input(far).len, 7);
+	expect_text(far, "header,");
+	assert_int_equal(stream_octets_in(far), 7);
+	expect_text(far, "rest");
+	stream_close(far);
+	ran++;
+}
+
+static void test_no_more_is_read_than_is_asked_for(void **state)
+{
+	(void)state;
+	run(send_a_header, read_the_header_only);
+}
+
+static SUSPENDS void rename_far(void *argument)
+{
+	static const unsigned char four[] = { 192, 0, 2, 7 };
+	static const unsigned char six[16] = { 0x20, 0x01, 0x0d, 0xb8, [15] = 7 };
+	char text[ADDRESS_TEXT_MAX];
+	struct address peer;
+	(void)argument;
+	address_from_octets(four, 4, 1234, &peer);
+	stream_set_peer(far, &peer);
+	address_text(stream_peer(far), text);
+	assert_string_equal(text, "192.0.2.7");
+	assert_int_equal(address_port(stream_peer(far)), 1234);
+	address_from_octets(six, 16, 65535, &peer);
+	stream_set_peer(far, &peer);
+	address_text(stream_peer(far), text);
+	assert_string_equal(text, "2001:db8::7");
+	assert_int_equal(address_port(stream_peer(far)), 65535);
+	stream_close(far);
+	ran++;
+}
+
+static SUSPENDS void close_near(void *argument)
+{
+	(void)argument;
+	stream_close(near);
+	ran++;
+}
+
+static void test_the_peer_is_whom_the_balancer_names(void **state)
+{
+	(void)state;
+	run(close_near, rename_far);
+}
+
 #define BULK ((size_t)3 * 1024 * 1024)
 
 static char pattern(size_t at)
@@ -783,6 +848,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		LOOP_TEST(test_octets_go_both_ways),
+		LOOP_TEST(test_no_more_is_read_than_is_asked_for),
+		LOOP_TEST(test_the_peer_is_whom_the_balancer_names),
 		LOOP_TEST(test_bulk_arrives_whole),
 		LOOP_TEST(test_a_silent_peer_times_out),
 		LOOP_TEST(test_a_peer_that_takes_nothing_times_out_and_a_reset_is_seen),

@@ -1,0 +1,73 @@
+/*
+ * A worker's end of the talk with the keeper: maildrop locks and sign-in verdicts. The
+ * keeper may die and be replaced while sessions run: the locks held are declared to the
+ * new one before anything else is asked.
+ */
+#ifndef PROXY_IPC_KEEPER_CLIENT_H
+#define PROXY_IPC_KEEPER_CLIENT_H
+
+#include "proxy/ipc/keeper_message.h"
+#include "proxy/rt/stream.h"
+
+struct keeper_client;
+struct keeper_lock;
+
+/*
+ * slot: the worker's. key: the same for all workers, made by the master: hashes of
+ * secrets are keyed with it, so the keeper can compare but not guess them. Starts a task
+ * that reads answers; no keeper is connected yet.
+ */
+struct keeper_client *keeper_client_new(uint32_t slot,
+					const unsigned char key[KEEPER_HASH_BYTES]);
+
+/* A (new) keeper is at the other end of this channel descriptor. Takes it over. */
+void keeper_client_connect(struct keeper_client *client, int fd);
+
+/* No lock may be held any more. Ends the task. NULL is fine. */
+SUSPENDS void keeper_client_free(struct keeper_client *client);
+
+/*
+ * In all that follows client NULL means that there is no keeper by intention: every lock
+ * is granted and every sign-in may be tried at once.
+ *
+ * key: canonical name of the maildrop. On a keeper that is away: waits for the next one
+ * until the deadline. FAILURE_IN_USE: another session holds it (and `when` is refuse, or
+ * it did not let go in time). FAILURE_TEMPORARY: no keeper. FAILURE_CANCELLED.
+ * FAILURE_PERMANENT: the key is too long. holder: cancelled when another session takes
+ * the lock over (NULL: only keeper_lock_is_taken_over() tells).
+ */
+SUSPENDS struct keeper_lock *keeper_lock(struct keeper_client *client, struct bytes key,
+					 enum keeper_when_locked when, struct task *holder,
+					 uint64_t deadline_ms, struct failure *failure);
+
+/* NULL is fine. Does not wait: the message goes out by itself. */
+void keeper_unlock(struct keeper_lock *lock);
+
+/* Was the holder cancelled because another session took the lock over? */
+bool keeper_lock_is_taken_over(const struct keeper_lock *lock);
+
+struct keeper_sign_in {
+	const struct address *address; // the client's
+	bool shared_address;
+	struct bytes account; // the POP3 user, canonical
+	struct bytes secret;  // only its keyed hash leaves this process
+};
+
+/*
+ * May this be tried upstream now? *delay_ms: wait that long first. FAILURE_AUTH: not now,
+ * answered like a wrong password. FAILURE_TEMPORARY: no keeper before the deadline, or
+ * workers died while this account signed in. FAILURE_CANCELLED. After true keeper_tell()
+ * must follow, whatever happens: until then the try counts as wrong.
+ */
+SUSPENDS bool keeper_ask(struct keeper_client *client, const struct keeper_sign_in *who,
+			 uint64_t deadline_ms, uint64_t *delay_ms, struct failure *failure);
+
+/* What came of it. */
+void keeper_tell(struct keeper_client *client, const struct keeper_sign_in *who,
+		 enum keeper_outcome outcome);
+
+/* A signed-in session is over. lost_dele: marked with DELE, and no QUIT came. */
+void keeper_tell_ended(struct keeper_client *client, struct bytes account,
+		       uint32_t retrieved, uint32_t lost_dele);
+
+#endif

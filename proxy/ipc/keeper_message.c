@@ -1,0 +1,187 @@
+#include "proxy/ipc/keeper_message.h"
+
+#include <string.h>
+
+/* What a type carries. */
+enum field {
+	FIELD_REQUEST = 1 << 0,
+	FIELD_NUMBER = 1 << 1,
+	FIELD_LOST_DELE = 1 << 2,
+	FIELD_ADDRESS = 1 << 3, // and whether it is shared
+	FIELD_HASH = 1 << 4,
+	FIELD_KEY = 1 << 5,
+	FIELD_ACCOUNT = 1 << 6,
+};
+
+struct shape {
+	bool from_worker;
+	unsigned fields;
+	uint32_t number_max;
+};
+
+#define TRIED (FIELD_ADDRESS | FIELD_HASH | FIELD_ACCOUNT)
+
+static const struct shape shapes[] = {
+	[KEEPER_HELLO] = { true, FIELD_NUMBER, UINT32_MAX },
+	[KEEPER_HOLD] = { true, FIELD_KEY, 0 },
+	[KEEPER_HELD_ALL] = { true, 0, 0 },
+	[KEEPER_LOCK] = { true, FIELD_REQUEST | FIELD_NUMBER | FIELD_KEY,
+			  KEEPER_LOCK_TAKE_OVER },
+	[KEEPER_UNLOCK] = { true, FIELD_KEY, 0 },
+	[KEEPER_ASK] = { true, FIELD_REQUEST | TRIED, 0 },
+	[KEEPER_TELL] = { true, FIELD_NUMBER | TRIED, KEEPER_NO_ANSWER },
+	[KEEPER_ENDED] = { true, FIELD_NUMBER | FIELD_LOST_DELE | FIELD_ACCOUNT,
+			   UINT32_MAX },
+	[KEEPER_LOCKED] = { false, FIELD_REQUEST | FIELD_NUMBER, 1 },
+	[KEEPER_VERDICT] = { false, FIELD_REQUEST | FIELD_NUMBER, UINT32_MAX },
+	[KEEPER_TAKE_OVER] = { false, FIELD_KEY, 0 },
+};
+
+#define TYPES (sizeof(shapes) / sizeof(*shapes))
+
+static bool put(struct buffer *out, const void *at, size_t len)
+{
+	return buffer_append(out, (struct bytes){ at, len });
+}
+
+static bool put_number(struct buffer *out, uint32_t number, size_t octets)
+{
+	unsigned char text[4];
+
+	for (size_t i = 0; i < octets; i++) {
+		text[i] = (unsigned char)(number >> (8 * i));
+	}
+	return put(out, text, octets);
+}
+
+static bool put_text(struct buffer *out, struct bytes text)
+{
+	return text.len <= KEEPER_TEXT_MAX &&
+	       put_number(out, (uint32_t)text.len, 2) &&
+	       (text.len == 0 || put(out, text.at, text.len));
+}
+
+static bool put_header(struct buffer *out, const struct keeper_message *message,
+		       const struct shape *shape)
+{
+	const unsigned char start[4] = { KEEPER_MESSAGE_VERSION,
+					 (unsigned char)message->type };
+
+	return put(out, start, sizeof(start)) &&
+	       put_number(out, shape->fields & FIELD_REQUEST ? message->request : 0, 4);
+}
+
+static bool put_fields(struct buffer *out, const struct keeper_message *message,
+		       unsigned fields)
+{
+	return (!(fields & FIELD_NUMBER) || put_number(out, message->number, 4)) &&
+	       (!(fields & FIELD_LOST_DELE) || put_number(out, message->lost_dele, 4)) &&
+	       (!(fields & FIELD_ADDRESS) ||
+		(put(out, message->address, KEEPER_ADDRESS_BYTES) &&
+		 put_number(out, message->shared_address, 1))) &&
+	       (!(fields & FIELD_HASH) || put(out, message->hash, KEEPER_HASH_BYTES)) &&
+	       (!(fields & FIELD_KEY) ||
+		(message->key.len > 0 && put_text(out, message->key))) &&
+	       (!(fields & FIELD_ACCOUNT) || put_text(out, message->account));
+}
+
+bool keeper_message_encode(const struct keeper_message *message, struct buffer *out)
+{
+	const struct shape *shape = &shapes[message->type];
+	const size_t before = out->len;
+
+	if (put_header(out, message, shape) && put_fields(out, message, shape->fields)) {
+		return true;
+	}
+	out->len = before;
+	return false;
+}
+
+static bool take(struct bytes *rest, void *to, size_t len)
+{
+	if (rest->len < len) {
+		return false;
+	}
+	memcpy(to, rest->at, len);
+	bytes_skip(rest, len);
+	return true;
+}
+
+static bool take_number(struct bytes *rest, size_t octets, uint32_t *out)
+{
+	unsigned char text[4] = { 0 };
+
+	if (!take(rest, text, octets)) {
+		return false;
+	}
+	*out = (uint32_t)text[0] | (uint32_t)text[1] << 8 | (uint32_t)text[2] << 16 |
+	       (uint32_t)text[3] << 24;
+	return true;
+}
+
+static bool take_flag(struct bytes *rest, bool *out)
+{
+	uint32_t number;
+
+	if (!take_number(rest, 1, &number) || number > 1) {
+		return false;
+	}
+	*out = number == 1;
+	return true;
+}
+
+static bool take_text(struct bytes *rest, struct bytes *out)
+{
+	uint32_t len;
+
+	if (!take_number(rest, 2, &len) || len > KEEPER_TEXT_MAX || len > rest->len) {
+		return false;
+	}
+	*out = (struct bytes){ rest->at, len };
+	bytes_skip(rest, len);
+	return true;
+}
+
+static bool take_header(struct bytes *rest, bool from_worker, struct keeper_message *out)
+{
+	unsigned char start[4];
+
+	if (!take(rest, start, sizeof(start)) || !take_number(rest, 4, &out->request) ||
+	    start[0] != KEEPER_MESSAGE_VERSION || start[1] >= TYPES || start[2] != 0 ||
+	    start[3] != 0) {
+		return false;
+	}
+	const struct shape *shape = &shapes[start[1]];
+
+	out->type = (enum keeper_message_type)start[1];
+	return shape->from_worker == from_worker &&
+	       (out->request != 0) == ((shape->fields & FIELD_REQUEST) != 0);
+}
+
+static bool take_fields(struct bytes *rest, unsigned fields, struct keeper_message *out)
+{
+	return (!(fields & FIELD_NUMBER) || take_number(rest, 4, &out->number)) &&
+	       (!(fields & FIELD_LOST_DELE) || take_number(rest, 4, &out->lost_dele)) &&
+	       (!(fields & FIELD_ADDRESS) ||
+		(take(rest, out->address, KEEPER_ADDRESS_BYTES) &&
+		 take_flag(rest, &out->shared_address))) &&
+	       (!(fields & FIELD_HASH) || take(rest, out->hash, KEEPER_HASH_BYTES)) &&
+	       (!(fields & FIELD_KEY) ||
+		(take_text(rest, &out->key) && out->key.len > 0)) &&
+	       (!(fields & FIELD_ACCOUNT) || take_text(rest, &out->account));
+}
+
+bool keeper_message_decode(struct bytes packet, bool from_worker,
+			   struct keeper_message *out)
+{
+	struct bytes rest = packet;
+
+	*out = (struct keeper_message){ 0 };
+	if (!take_header(&rest, from_worker, out)) {
+		return false;
+	}
+	const struct shape *shape = &shapes[out->type];
+
+	return take_fields(&rest, shape->fields, out) && rest.len == 0 &&
+	       out->number <= shape->number_max;
+}

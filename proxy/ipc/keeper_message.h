@@ -1,0 +1,70 @@
+/*
+ * What workers and the keeper say to each other: one message a packet, a fixed header,
+ * bounded fields. Both decoders treat what they read as hostile: false means that the
+ * sender is broken or taken over, and its channel is closed.
+ *
+ * Pure. Layout, all numbers little endian:
+ *   header   version u8, type u8, two octets 0, request u32
+ *   fields   by type, in the order of the struct; a text is u16 length and its octets
+ * Nothing may follow the last field.
+ */
+#ifndef PROXY_IPC_KEEPER_MESSAGE_H
+#define PROXY_IPC_KEEPER_MESSAGE_H
+
+#include "protocol/buffer.h"
+
+#define KEEPER_MESSAGE_VERSION 1
+#define KEEPER_TEXT_MAX 8192     // a lock's key, an account's name
+#define KEEPER_ADDRESS_BYTES 16  // IPv6, or IPv4 mapped into it
+#define KEEPER_HASH_BYTES 32     // keyed hash of a credential
+
+enum keeper_message_type {
+	/* worker to keeper */
+	KEEPER_HELLO,      // number: the worker's slot; the first message, once
+	KEEPER_HOLD,       // key: a lock held since before this keeper started
+	KEEPER_HELD_ALL,   // every lock is declared; requests may follow
+	KEEPER_LOCK,       // request, key, number: enum keeper_when_locked -> LOCKED
+	KEEPER_UNLOCK,     // key
+	KEEPER_ASK,        // request, address, account, hash: may it sign in now? -> VERDICT
+	KEEPER_TELL,       // address, account, hash, number: enum keeper_outcome
+	KEEPER_ENDED,      // account, number: retrieved, lost_dele: a session is over
+	/* keeper to worker */
+	KEEPER_LOCKED,     // request, number: 1 granted, 0 somebody else holds it
+	KEEPER_VERDICT,    // request, number: milliseconds to wait before trying;
+			   // KEEPER_REFUSE: not at all now; KEEPER_SUSPECT: workers
+			   // died over this account, not for a while
+	KEEPER_TAKE_OVER,  // key: end the session that holds this lock
+};
+
+#define KEEPER_REFUSE UINT32_MAX
+#define KEEPER_SUSPECT (UINT32_MAX - 1)
+
+enum keeper_when_locked { KEEPER_LOCK_REFUSE, KEEPER_LOCK_TAKE_OVER };
+
+/* What came of a sign-in upstream. A client that hung up meanwhile: wrong. */
+enum keeper_outcome {
+	KEEPER_WRONG,
+	KEEPER_RIGHT,
+	KEEPER_NO_ANSWER, // the server could not say: down, slow, too busy
+};
+
+struct keeper_message {
+	enum keeper_message_type type;
+	uint32_t request; // 0 where none
+	uint32_t number;
+	uint32_t lost_dele; // ENDED: messages marked with DELE that no QUIT deleted
+	unsigned char address[KEEPER_ADDRESS_BYTES];
+	bool shared_address;      // ASK, TELL: many people share it (NAT, balancer)
+	unsigned char hash[KEEPER_HASH_BYTES];
+	struct bytes key;     // borrowed from the packet
+	struct bytes account; // borrowed from the packet
+};
+
+/* Append one packet. False where a text is too long, or a lock's key empty. */
+bool keeper_message_encode(const struct keeper_message *message, struct buffer *out);
+
+/* False: not a message that a worker (from_worker) or the keeper may send. */
+bool keeper_message_decode(struct bytes packet, bool from_worker,
+			   struct keeper_message *out);
+
+#endif

@@ -1,0 +1,29 @@
+/*
+ * The keeper role: maildrop locks, sign-in throttle, statistics of accounts, and the
+ * store they live in (SQLite in WAL mode in the state directory; in memory without one).
+ * One process, no network, no certificate. It answers workers, each over a channel of
+ * its own, and believes nothing they say beyond what they may know.
+ */
+#ifndef PROXY_KEEPER_KEEPER_H
+#define PROXY_KEEPER_KEEPER_H
+
+#include "proxy/config/config.h"
+#include "proxy/rt/channel.h"
+
+struct keeper;
+
+/*
+ * Opens the store: state_directory NULL keeps everything in memory. FAILURE_PERMANENT:
+ * not writable (with the command that mends it), another instance has it, a schema
+ * newer than this program, a damaged store.
+ */
+struct keeper *keeper_open(const char *state_directory,
+			   const struct config_limits *limits, struct failure *failure);
+
+/* A worker is at the other end of this descriptor: served by a task of its own. */
+void keeper_serve(struct keeper *keeper, int fd);
+
+/* Writes what is in memory, closes the store. Workers' channels are closed. */
+SUSPENDS void keeper_close(struct keeper *keeper);
+
+#endif

@@ -1,0 +1,44 @@
+/*
+ * What the master and its roles say to each other over descriptor 3 of a role. Both are
+ * the same program, so a message is a struct; but an old worker may still hear a newer
+ * master's DRAIN, so the fields stay where they are.
+ */
+#ifndef PROXY_OPS_CONTROL_H
+#define PROXY_OPS_CONTROL_H
+
+#include "proxy/rt/channel.h"
+
+#define CONTROL_FD 3
+#define CONTROL_VERSION 1
+#define CONTROL_KEY_BYTES 32
+
+enum control_type {
+	/* master to role */
+	CONTROL_START = 1, // descriptors: the configuration's text, metrics, [keeper's end,]
+			   // then one listener after the other (worker)
+	CONTROL_KEEPER,    // descriptor: a worker's new way to the keeper, or a keeper's to
+			   // a worker
+	CONTROL_DRAIN,     // milliseconds: accept no more, end by then
+	/* role to master */
+	CONTROL_READY, // started: serves from now on
+};
+
+struct control_message {
+	uint32_t version;
+	uint32_t type;
+	uint32_t slot;         // START: the worker's
+	uint32_t milliseconds; // DRAIN
+	uint32_t keeper;       // START: 1 where the third descriptor leads to the keeper
+	unsigned char key[CONTROL_KEY_BYTES]; // START: for keyed hashes, one per start
+};
+
+SUSPENDS bool control_send(struct channel *channel, const struct control_message *message,
+			   const struct channel_descriptors *descriptors,
+			   struct failure *failure);
+
+/* FAILURE_PROTOCOL: not such a message; its descriptors are closed. */
+SUSPENDS bool control_receive(struct channel *channel, struct control_message *message,
+			      struct channel_descriptors *descriptors,
+			      uint64_t deadline_ms, struct failure *failure);
+
+#endif

@@ -1,0 +1,158 @@
+#include "proxy/ops/process.h"
+
+#include "proxy/base/memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* The program that runs, even where its file has been replaced since. */
+static int program = -1;
+
+/* process::next: every child that is not freed. */
+static struct process *processes;
+
+bool process_setup(struct failure *failure)
+{
+	program = open("/proc/self/exe", O_PATH | O_CLOEXEC);
+	if (program < 0) {
+		return failure_set(failure, FAILURE_PERMANENT, "/proc/self/exe: %s",
+				   strerror(errno));
+	}
+	return true;
+}
+
+/* In the child, between fork and exec: system calls only. */
+__attribute__((noreturn)) static void become(const char *role, int control, pid_t parent)
+{
+	char name[] = "popbridge";
+	char option[] = "--role";
+	char role_text[16];
+	char *arguments[] = { name, option, role_text, NULL };
+	char *environment[] = { NULL };
+	sigset_t none;
+
+	snprintf(role_text, sizeof(role_text), "%s", role);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent) {
+		_exit(1); // the master died before we could follow it
+	}
+	const int program_kept = fcntl(program, F_DUPFD, CONTROL_FD + 1);
+
+	if (dup2(control, CONTROL_FD) != CONTROL_FD) {
+		_exit(1);
+	}
+	fcntl(program_kept, F_SETFD, FD_CLOEXEC);
+	close_range(CONTROL_FD + 1, (unsigned)program_kept - 1, 0);
+	close_range((unsigned)program_kept + 1, ~0u, 0);
+	fexecve(program_kept, arguments, environment);
+	_exit(127);
+}
+
+struct process *process_spawn(const char *role, struct failure *failure)
+{
+	const pid_t parent = getpid();
+	struct process *process;
+	int ends[2];
+	pid_t pid;
+
+	if (!channel_pair(ends)) {
+		failure_set(failure, FAILURE_TEMPORARY, "no channel: %s", strerror(errno));
+		return NULL;
+	}
+	pid = fork();
+	if (pid == 0) {
+		become(role, ends[1], parent);
+	}
+	close(ends[1]);
+	if (pid < 0) {
+		close(ends[0]);
+		failure_set(failure, FAILURE_TEMPORARY, "no process: %s", strerror(errno));
+		return NULL;
+	}
+	process = memory_new(sizeof(*process));
+	process->role = role;
+	process->pid = pid;
+	process->channel = channel_new(ends[0]);
+	process->next = processes;
+	processes = process;
+	return process;
+}
+
+static struct process *find(pid_t pid)
+{
+	struct process *process = processes;
+
+	while (process && process->pid != pid) {
+		process = process->next;
+	}
+	return process;
+}
+
+void process_reap(void)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		struct process *process = find(pid);
+
+		if (process) { // as process 1 of a container we get strangers too
+			process->gone = true;
+			process->status = status;
+			gate_open(&process->ended);
+		}
+	}
+}
+
+SUSPENDS bool process_wait(struct process *process, uint64_t deadline_ms)
+{
+	struct failure ignored;
+
+	while (!process->gone) {
+		if (!gate_wait(&process->ended, deadline_ms, &ignored)) {
+			return process->gone;
+		}
+	}
+	return true;
+}
+
+void process_kill(const struct process *process, int signal)
+{
+	if (!process->gone) {
+		kill(process->pid, signal);
+	}
+}
+
+const char *process_end_text(const struct process *process)
+{
+	static char text[64];
+
+	if (WIFSIGNALED(process->status)) {
+		snprintf(text, sizeof(text), "killed by signal %d",
+			 WTERMSIG(process->status));
+	} else {
+		snprintf(text, sizeof(text), "exited with %d", WEXITSTATUS(process->status));
+	}
+	return text;
+}
+
+SUSPENDS void process_free(struct process *process)
+{
+	struct process **link = &processes;
+
+	while (*link != process) {
+		link = &(*link)->next;
+	}
+	*link = process->next;
+	channel_close(process->channel);
+	free(process);
+}

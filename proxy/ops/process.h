@@ -1,0 +1,45 @@
+/*
+ * A role as a child process: fork and exec of this very program, a control channel, and
+ * its end.
+ */
+#ifndef PROXY_OPS_PROCESS_H
+#define PROXY_OPS_PROCESS_H
+
+#include "proxy/ops/control.h"
+
+#include <sys/types.h>
+
+struct process {
+	struct process *next; // in the list of all processes
+	const char *role;     // "worker", "keeper", "web"
+	pid_t pid;
+	struct channel *channel; // owned
+	bool gone;
+	int status;       // of waitpid(), once gone
+	struct gate ended; // opened when gone
+};
+
+/*
+ * Starts the role; the environment is cleared, only standard error and the control
+ * channel are passed. FAILURE_TEMPORARY: no more processes or descriptors.
+ */
+struct process *process_spawn(const char *role, struct failure *failure);
+
+/* Call at start: remembers which program this is, for process_spawn(). */
+bool process_setup(struct failure *failure);
+
+/* After SIGCHLD: notes who ended. */
+void process_reap(void);
+
+/* Waits until it has ended. False: the deadline passed or the task was cancelled. */
+SUSPENDS bool process_wait(struct process *process, uint64_t deadline_ms);
+
+void process_kill(const struct process *process, int signal);
+
+/* "exited with 1", "killed by signal 11". Static until the next call. */
+const char *process_end_text(const struct process *process);
+
+/* Only once gone. Closes the channel. */
+SUSPENDS void process_free(struct process *process);
+
+#endif
