@@ -108,12 +108,13 @@ static bool ask_terminal(struct secret *out)
 	const bool terminal = tcgetattr(STDIN_FILENO, &before) == 0;
 	bool read;
 
-	fprintf(stderr, "Password: ");
 	if (terminal) {
 		quiet = before;
 		quiet.c_lflag &= ~(tcflag_t)ECHO;
 		tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
 	}
+	/* Only now: what is typed before is flushed, or seen on the screen. */
+	fprintf(stderr, "Password: ");
 	read = read_password(stdin, out);
 	if (terminal) {
 		tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);

@@ -148,6 +148,8 @@ static bool open_doors(struct server *server, const struct config *config,
  */
 SUSPENDS static void stop(struct server *server)
 {
+	signal(SIGTERM, SIG_IGN); // we are at it: a commit under way must not be killed
+	signal(SIGINT, SIG_IGN);
 	log_say(LOG_INFO, "stopping", "%" PRIu32 " sessions end",
 		server->service.session_count);
 	for (size_t i = 0; i < server->count; i++) {

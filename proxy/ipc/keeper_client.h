@@ -37,8 +37,9 @@ SUSPENDS void keeper_client_free(struct keeper_client *client);
  * the lock over (NULL: only keeper_lock_is_taken_over() tells).
  */
 SUSPENDS struct keeper_lock *keeper_lock(struct keeper_client *client, struct bytes key,
-					 enum keeper_when_locked when, struct task *holder,
-					 uint64_t deadline_ms, struct failure *failure);
+					 enum keeper_when_locked when,
+					 struct task *holder, uint64_t deadline_ms,
+					 struct failure *failure);
 
 /* NULL is fine. Does not wait: the message goes out by itself. */
 void keeper_unlock(struct keeper_lock *lock);
@@ -60,7 +61,8 @@ struct keeper_sign_in {
  * must follow, whatever happens: until then the try counts as wrong.
  */
 SUSPENDS bool keeper_ask(struct keeper_client *client, const struct keeper_sign_in *who,
-			 uint64_t deadline_ms, uint64_t *delay_ms, struct failure *failure);
+			 uint64_t deadline_ms, uint64_t *delay_ms,
+			 struct failure *failure);
 
 /* What came of it. */
 void keeper_tell(struct keeper_client *client, const struct keeper_sign_in *who,

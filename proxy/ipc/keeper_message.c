@@ -56,8 +56,7 @@ static bool put_number(struct buffer *out, uint32_t number, size_t octets)
 
 static bool put_text(struct buffer *out, struct bytes text)
 {
-	return text.len <= KEEPER_TEXT_MAX &&
-	       put_number(out, (uint32_t)text.len, 2) &&
+	return text.len <= KEEPER_TEXT_MAX && put_number(out, (uint32_t)text.len, 2) &&
 	       (text.len == 0 || put(out, text.at, text.len));
 }
 

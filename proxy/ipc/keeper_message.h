@@ -14,26 +14,26 @@
 #include "protocol/buffer.h"
 
 #define KEEPER_MESSAGE_VERSION 1
-#define KEEPER_TEXT_MAX 8192     // a lock's key, an account's name
-#define KEEPER_ADDRESS_BYTES 16  // IPv6, or IPv4 mapped into it
-#define KEEPER_HASH_BYTES 32     // keyed hash of a credential
+#define KEEPER_TEXT_MAX 8192    // a lock's key, an account's name
+#define KEEPER_ADDRESS_BYTES 16 // IPv6, or IPv4 mapped into it
+#define KEEPER_HASH_BYTES 32    // keyed hash of a credential
 
 enum keeper_message_type {
 	/* worker to keeper */
-	KEEPER_HELLO,      // number: the worker's slot; the first message, once
-	KEEPER_HOLD,       // key: a lock held since before this keeper started
-	KEEPER_HELD_ALL,   // every lock is declared; requests may follow
-	KEEPER_LOCK,       // request, key, number: enum keeper_when_locked -> LOCKED
-	KEEPER_UNLOCK,     // key
-	KEEPER_ASK,        // request, address, account, hash: may it sign in now? -> VERDICT
-	KEEPER_TELL,       // address, account, hash, number: enum keeper_outcome
-	KEEPER_ENDED,      // account, number: retrieved, lost_dele: a session is over
+	KEEPER_HELLO,    // number: the worker's slot; the first message, once
+	KEEPER_HOLD,     // key: a lock held since before this keeper started
+	KEEPER_HELD_ALL, // every lock is declared; requests may follow
+	KEEPER_LOCK,     // request, key, number: enum keeper_when_locked -> LOCKED
+	KEEPER_UNLOCK,   // key
+	KEEPER_ASK,   // request, address, account, hash: may it sign in now? -> VERDICT
+	KEEPER_TELL,  // address, account, hash, number: enum keeper_outcome
+	KEEPER_ENDED, // account, number: retrieved, lost_dele: a session is over
 	/* keeper to worker */
-	KEEPER_LOCKED,     // request, number: 1 granted, 0 somebody else holds it
-	KEEPER_VERDICT,    // request, number: milliseconds to wait before trying;
-			   // KEEPER_REFUSE: not at all now; KEEPER_SUSPECT: workers
-			   // died over this account, not for a while
-	KEEPER_TAKE_OVER,  // key: end the session that holds this lock
+	KEEPER_LOCKED,    // request, number: 1 granted, 0 somebody else holds it
+	KEEPER_VERDICT,   // request, number: milliseconds to wait before trying;
+			  // KEEPER_REFUSE: not at all now; KEEPER_SUSPECT: workers
+			  // died over this account, not for a while
+	KEEPER_TAKE_OVER, // key: end the session that holds this lock
 };
 
 #define KEEPER_REFUSE UINT32_MAX
@@ -54,7 +54,7 @@ struct keeper_message {
 	uint32_t number;
 	uint32_t lost_dele; // ENDED: messages marked with DELE that no QUIT deleted
 	unsigned char address[KEEPER_ADDRESS_BYTES];
-	bool shared_address;      // ASK, TELL: many people share it (NAT, balancer)
+	bool shared_address; // ASK, TELL: many people share it (NAT, balancer)
 	unsigned char hash[KEEPER_HASH_BYTES];
 	struct bytes key;     // borrowed from the packet
 	struct bytes account; // borrowed from the packet

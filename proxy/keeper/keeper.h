@@ -20,10 +20,15 @@ struct keeper;
 struct keeper *keeper_open(const char *state_directory,
 			   const struct config_limits *limits, struct failure *failure);
 
-/* A worker is at the other end of this descriptor: served by a task of its own. */
+/*
+ * A worker is at the other end of this descriptor (taken over): served by a task of its
+ * own. All workers that live when the keeper starts have to be given to it before the
+ * loop runs: no lock is granted until each of them has declared what it holds, or had a
+ * second for it.
+ */
 void keeper_serve(struct keeper *keeper, int fd);
 
 /* Writes what is in memory, closes the store. Workers' channels are closed. */
-SUSPENDS void keeper_close(struct keeper *keeper);
+SUSPENDS void keeper_close(struct keeper *keeper); // NULL is fine
 
 #endif

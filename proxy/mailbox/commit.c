@@ -234,7 +234,7 @@ SUSPENDS static bool restore(struct maildrop *maildrop, struct bytes foreign,
 	struct failure own;
 
 	if (imap_store(maildrop->imap, foreign, IMAP_FLAG_DELETED, true, &own) ||
-	    (imap_is_lost(maildrop->imap) && maildrop_ensure(maildrop, &own) &&
+	    (maildrop_ensure(maildrop, &own) &&
 	     imap_store(maildrop->imap, foreign, IMAP_FLAG_DELETED, true, &own))) {
 		return true;
 	}
@@ -414,7 +414,7 @@ SUSPENDS static enum commit run(struct update *update)
 {
 	bool flagged = false;
 
-	if (!maildrop_ensure(update->maildrop, update->failure) ||
+	if (!maildrop_ensure_current(update->maildrop, update->failure) ||
 	    !maildrop_can_delete(update->maildrop, update->failure)) {
 		audit_all(update, "nothing sent");
 		return COMMIT_FAILED;

@@ -183,15 +183,15 @@ SUSPENDS static bool reopen(struct maildrop *maildrop, struct failure *failure)
  * Something arrived unasked: a change of the folder, or the server's goodbye. NOOP tells
  * which, and is safe to lose.
  */
-SUSPENDS static bool still_there(struct maildrop *maildrop)
+SUSPENDS static bool still_there(struct maildrop *maildrop, bool ask)
 {
 	struct failure ignored;
 
 	if (!maildrop->imap || imap_is_lost(maildrop->imap)) {
 		return false;
 	}
-	return imap_is_quiet(maildrop->imap) || imap_noop(maildrop->imap, &ignored) ||
-	       !imap_is_lost(maildrop->imap);
+	return (!ask && imap_is_quiet(maildrop->imap)) ||
+	       imap_noop(maildrop->imap, &ignored) || !imap_is_lost(maildrop->imap);
 }
 
 /* The server may change it under a folder that is open (RFC 9051 2.3.1.1). */
@@ -209,9 +209,9 @@ SUSPENDS static bool means_the_same(struct maildrop *maildrop, struct failure *f
 			   maildrop->snapshot.uidvalidity, now);
 }
 
-SUSPENDS bool maildrop_ensure(struct maildrop *maildrop, struct failure *failure)
+SUSPENDS static bool ensure(struct maildrop *maildrop, bool ask, struct failure *failure)
 {
-	if (still_there(maildrop)) {
+	if (still_there(maildrop, ask)) {
 		return means_the_same(maildrop, failure);
 	}
 	maildrop_drop_connection(maildrop);
@@ -220,6 +220,16 @@ SUSPENDS bool maildrop_ensure(struct maildrop *maildrop, struct failure *failure
 		return soften(failure);
 	}
 	return true;
+}
+
+SUSPENDS bool maildrop_ensure(struct maildrop *maildrop, struct failure *failure)
+{
+	return ensure(maildrop, false, failure);
+}
+
+SUSPENDS bool maildrop_ensure_current(struct maildrop *maildrop, struct failure *failure)
+{
+	return ensure(maildrop, true, failure);
 }
 
 SUSPENDS void maildrop_drop_connection(struct maildrop *maildrop)

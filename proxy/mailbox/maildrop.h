@@ -57,6 +57,8 @@ bool maildrop_can_delete(const struct maildrop *maildrop, struct failure *failur
  * failure is the end of the session.
  */
 SUSPENDS bool maildrop_ensure(struct maildrop *maildrop, struct failure *failure);
+/* The same, and what the server knows of the folder by now is known here too: NOOP. */
+SUSPENDS bool maildrop_ensure_current(struct maildrop *maildrop, struct failure *failure);
 
 /* The connection failed: close it, so that maildrop_ensure() opens another. */
 SUSPENDS void maildrop_drop_connection(struct maildrop *maildrop);

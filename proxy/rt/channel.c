@@ -114,8 +114,7 @@ static ssize_t receive_now(struct channel *channel, char *text,
 				  .msg_iovlen = 1,
 				  .msg_control = control.text,
 				  .msg_controllen = sizeof(control.text) };
-	ssize_t len =
-		recvmsg(channel->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	ssize_t len = recvmsg(channel->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	descriptors->count = 0;
 	if (len >= 0) {
 		take_descriptors(&message, descriptors);

@@ -31,8 +31,8 @@ struct channel_descriptors {
  * descriptors NULL: any that come are closed. One receiver at a time.
  */
 SUSPENDS bool channel_receive(struct channel *channel, char *text, size_t *len,
-			      struct channel_descriptors *descriptors, uint64_t deadline_ms,
-			      struct failure *failure);
+			      struct channel_descriptors *descriptors,
+			      uint64_t deadline_ms, struct failure *failure);
 
 /* Sends a copy of the descriptors; the caller keeps his. Several tasks may send. */
 SUSPENDS bool channel_send(struct channel *channel, struct bytes message,

@@ -30,8 +30,8 @@ void keyed_hash(const unsigned char key[KEYED_HASH_BYTES], struct bytes context,
 		must(HMAC(EVP_sha256(), key, KEYED_HASH_BYTES, at, texts[i].len,
 			  parts + i * KEYED_HASH_BYTES, NULL) != NULL);
 	}
-	must(HMAC(EVP_sha256(), key, KEYED_HASH_BYTES, parts, sizeof(parts), out,
-		  NULL) != NULL);
+	must(HMAC(EVP_sha256(), key, KEYED_HASH_BYTES, parts, sizeof(parts), out, NULL) !=
+	     NULL);
 	memory_wipe(parts, sizeof(parts));
 }
 

@@ -81,7 +81,8 @@ bool destination_find(const struct service *service, struct bytes name,
 		return true;
 	}
 	failure_set(failure, FAILURE_AUTH,
-		    out->upstream ? "the route makes no upstream user of this name"
-				  : "no route matches this user");
+		    out->upstream ? "the route makes no upstream user of %.*s"
+				  : "no route matches %.*s",
+		    (int)name.len, name.at);
 	return failure_advise(failure, "add a route whose match fits the user name");
 }

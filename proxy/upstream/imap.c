@@ -318,10 +318,12 @@ bool imap_is_lost(const struct imap *imap)
 	return imap->lost;
 }
 
-bool imap_is_quiet(const struct imap *imap)
+bool imap_is_quiet(struct imap *imap)
 {
-	return !imap->lost && stream_input(imap->stream).len == imap->taken &&
-	       stream_is_quiet(imap->stream);
+	/* The last answer's line is still there, or each command would cost a NOOP. */
+	stream_consume(imap->stream, imap->taken);
+	imap->taken = 0;
+	return !imap->lost && stream_is_quiet(imap->stream);
 }
 
 uint64_t imap_last_heard_ms(const struct imap *imap)

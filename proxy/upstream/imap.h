@@ -122,8 +122,9 @@ bool imap_folder_shrank(const struct imap *imap);
 uint32_t imap_uidvalidity(const struct imap *imap);
 
 bool imap_is_lost(const struct imap *imap);
-/* Nothing has arrived since the last answer: it is probably alive. */
-bool imap_is_quiet(const struct imap *imap);
+/* Nothing has arrived since the last answer: it is probably alive. What events lent is
+ * gone after it. */
+bool imap_is_quiet(struct imap *imap);
 /* When the server was last heard, on the loop's clock. */
 uint64_t imap_last_heard_ms(const struct imap *imap);
 

@@ -270,24 +270,6 @@ static void wipe_stream(struct imap *imap)
 	memory_wipe(imap->dialogue->stream->write_buffer, STREAM_BUFFER_BYTES);
 }
 
-SUSPENDS bool dialogue_login(struct imap *imap, const struct imap_credential *credential,
-			     struct failure *failure)
-{
-	mailimap *session = begin(imap, imap->upstream->limits->authenticate_ms,
-				  IMAP_WIRE_EXPECT_NOTHING, failure);
-	struct secret user = { 0 };
-	struct secret password = { 0 };
-	int result;
-
-	secret_set(&user, credential->user);
-	secret_set(&password, credential->secret);
-	result = mailimap_login(session, user.at, password.at);
-	secret_release(&password);
-	secret_release(&user);
-	wipe_stream(imap);
-	return finish(imap, result, failure);
-}
-
 /* One line of ours in an AUTHENTICATE exchange. */
 SUSPENDS static bool send_line(mailimap *session, const char *text)
 {
@@ -309,6 +291,80 @@ static bool is_continuation(mailimap *session)
 	}
 	mailimap_continue_req_free(request);
 	return true;
+}
+
+/*
+ * One argument of LOGIN as a literal (RFC 9051 4.3): what octets above 0x7F need. Without
+ * LITERAL+ the server is asked first. before: what stands in front of it on the line.
+ */
+SUSPENDS static bool send_literal(struct imap *imap, const char *before,
+				  const struct secret *value)
+{
+	mailimap *session = imap->dialogue->session;
+	const bool at_once = imap->capabilities & IMAP_LITERAL_PLUS;
+	char head[64];
+
+	snprintf(head, sizeof(head), at_once ? "%s{%zu+}" : "%s{%zu}", before,
+		 value->len);
+	if (!send_line(session, head)) {
+		return false;
+	}
+	if (!at_once && (!mailimap_read_line(session) || !is_continuation(session))) {
+		return false;
+	}
+	return mailimap_token_send(session->imap_stream, value->at) == MAILIMAP_NO_ERROR;
+}
+
+/* A server that refuses in mid-command has answered: then nothing more is sent. */
+SUSPENDS static int login_by_literals(struct imap *imap, const struct secret *user,
+				      const struct secret *password)
+{
+	mailimap *session = imap->dialogue->session;
+	int result = mailimap_send_current_tag(session);
+
+	if (result == MAILIMAP_NO_ERROR &&
+	    (!send_literal(imap, "LOGIN ", user) || !send_literal(imap, " ", password))) {
+		result = MAILIMAP_ERROR_STREAM;
+	}
+	if (result == MAILIMAP_NO_ERROR) {
+		result = complete(session);
+	}
+	if (imap->answer.given && imap->answer.condition == IMAP_WIRE_OK) {
+		session->imap_state = MAILIMAP_STATE_AUTHENTICATED;
+	}
+	return result;
+}
+
+static bool has_8bit(struct bytes value)
+{
+	for (size_t i = 0; i < value.len; i++) {
+		if ((unsigned char)value.at[i] > 0x7f) {
+			return true;
+		}
+	}
+	return false;
+}
+
+SUSPENDS bool dialogue_login(struct imap *imap, const struct imap_credential *credential,
+			     struct failure *failure)
+{
+	mailimap *session = begin(imap, imap->upstream->limits->authenticate_ms,
+				  IMAP_WIRE_EXPECT_NOTHING, failure);
+	struct secret user = { 0 };
+	struct secret password = { 0 };
+	int result;
+
+	secret_set(&user, credential->user);
+	secret_set(&password, credential->secret);
+	if (has_8bit(credential->user) || has_8bit(credential->secret)) {
+		result = login_by_literals(imap, &user, &password);
+	} else {
+		result = mailimap_login(session, user.at, password.at);
+	}
+	secret_release(&password);
+	secret_release(&user);
+	wipe_stream(imap);
+	return finish(imap, result, failure);
 }
 
 #define CHALLENGES_MAX 3 // ours, the error report, and one to spare

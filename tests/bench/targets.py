@@ -58,7 +58,7 @@ listen:
   - {{address: "127.0.0.1:{tls_port}", tls: implicit}}
 tls: {{certificate: {tls}/server.pem, key: {tls}/server.key}}
 routes:
-  - {{match: "*", server: "{scheme}://127.0.0.1:{upstream}", ca-file: {tls}/ca.pem}}
+  - {{match: "*", server: "{scheme}://127.0.0.1:{upstream}"{trust}}}
 limits: {{sessions-per-address: 10000, sign-in-delay: off}}
 log: {{level: warning}}
 """
@@ -68,7 +68,8 @@ log: {{level: warning}}
         super().start()
         state.write(self.folder + "/popbridge.yaml", self._CONFIG.format(
             port=self.port, tls_port=self.port + 1, tls=path("tls"),
-            scheme=self._SCHEMES[self.tls], upstream=self.upstream_port()))
+            scheme=self._SCHEMES[self.tls], upstream=self.upstream_port(),
+            trust="" if self.tls == "none" else f", ca-file: {path('tls')}/ca.pem"))
         self.process = state.start(
             [state.PROGRAMS["popbridge"], "serve", "-c", self.folder + "/popbridge.yaml"],
             self.folder + "/pid", self.folder + "/log")

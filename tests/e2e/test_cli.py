@@ -22,8 +22,12 @@ from bridge import run
 SECRET = "s3cret-of-the-probe"
 
 
+# What the sanitizer's runtime itself says of coroutines at the first switch.
+_RUNTIME = re.compile(rb"^==\d+==WARNING: ASan doesn't fully support .*\n", re.M)
+
+
 def text_of(done):
-    return done.stdout.decode(), done.stderr.decode()
+    return done.stdout.decode(), _RUNTIME.sub(b"", done.stderr).decode()
 
 
 def expect(done, code, out=(), error=()):
@@ -388,6 +392,11 @@ def strict_json(line):
     return fields
 
 
+def raw_log(bridge):
+    with open(f"{bridge.folder}/stderr", "rb") as log:
+        return _RUNTIME.sub(b"", log.read())
+
+
 STRICT = {"logfmt": strict_logfmt, "json": strict_json}
 
 
@@ -405,7 +414,7 @@ def test_hostile_user_names_do_not_break_the_log(start_bridge, fake, log_format)
         assert client.line().startswith(b"-ERR")
         client.ok("QUIT")
     bridge.wait_log("session ended", count=len(HOSTILE) + 1)
-    raw = open(bridge._stderr_path, "rb").read()
+    raw = raw_log(bridge)
     assert raw.endswith(b"\n") and not re.search(rb"[^\n\x20-\x7e]", raw)
     lines = [STRICT[log_format](line) for line in raw.decode("ascii").split("\n")[:-1]]
     assert {line["event"] for line in lines} == {"listening", "ready", "refused",
@@ -428,7 +437,7 @@ def test_a_hostile_server_does_not_break_the_log(start_bridge, fake, log_format)
             client.err("PASS secret")
             client.ok("QUIT")
     bridge.wait_log("session ended", count=4)
-    raw = open(bridge._stderr_path, "rb").read()
+    raw = raw_log(bridge)
     assert not re.search(rb"[^\n\x20-\x7e]", raw)
     lines = [STRICT[log_format](line) for line in raw.decode("ascii").split("\n")[:-1]]
     assert [line["event"] for line in lines].count("refused") == 4

@@ -266,7 +266,7 @@ def test_quit_without_a_server_is_no_success(bridge_to, own, user):
         bridge.reference(client.err("QUIT", code="SYS/TEMP"))
         client.wait_closed()
     [line] = bridge.log("commit")
-    assert (line["uids"], line["result"]) == ("1", "not proven removed")
+    assert line["uids"] == "1" and line["result"] != "removed"
     own.start_again()
     assert own.flags(user) == {uid: set() for uid in range(1, 7)}
     with bridge.signed_in(user) as client:

@@ -21,7 +21,7 @@ _ETPAN = re.compile(
     r"custom_command|read_line|parse_response|send_\w+|status|list|compress)$")
 
 # Where a suspending function may be named without being called.
-_TAKES_ENTRIES = {"task_start"}
+_TAKES_ENTRIES = {"task_start", "task_start_child"}
 _INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"]+)"', re.M)
 _NOT_CALLS = {"if", "while", "for", "switch", "return", "sizeof", "_Alignof", "defined"}
 
@@ -217,7 +217,7 @@ def _mentions(body):
         elif token.text == ")" and stack:
             stack.pop()
         elif re.match(r"[A-Za-z_]", token.text) and after != "(" \
-                and before not in (".", "->"):
+                and before not in (".", "->", "struct", "enum"):
             yield token, stack[-1] if stack else ""
 
 

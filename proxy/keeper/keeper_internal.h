@@ -1,0 +1,72 @@
+/*
+ * What the files of the keeper role share: the workers it serves and the sign-ins they
+ * have under way. Nothing outside of keeper includes this.
+ */
+#ifndef PROXY_KEEPER_KEEPER_INTERNAL_H
+#define PROXY_KEEPER_KEEPER_INTERNAL_H
+
+#include "proxy/ipc/outbox.h"
+#include "proxy/keeper/keeper.h"
+#include "proxy/keeper/lock_table.h"
+#include "proxy/keeper/store.h"
+#include "proxy/keeper/suspects.h"
+#include "proxy/keeper/throttle.h"
+
+/* A sign-in that was allowed and has not been told the end of. */
+struct attempt {
+	struct attempt *next; // worker::attempts
+	unsigned char address[KEEPER_ADDRESS_BYTES];
+	bool shared, known;
+	uint64_t hash;
+	char *account; // owned
+	size_t account_len;
+	uint64_t asked_ms;
+	struct throttle_charge charge;
+};
+
+/* What a worker may say: a HELLO; the locks it holds; everything else. */
+enum worker_state { WORKER_NEW, WORKER_DECLARING, WORKER_SERVED };
+
+struct worker {
+	struct worker *next; // keeper::workers or keeper::leaving
+	struct keeper *keeper;
+	uint32_t id; // never used again
+	uint32_t slot;
+	enum worker_state state;
+	struct channel *channel;
+	struct outbox outbox;
+	struct task *task;
+	struct attempt *attempts; // attempt::next, the newest first
+	size_t attempt_count;
+	char *packet; // CHANNEL_MESSAGE_MAX
+};
+
+struct keeper {
+	struct store *store;
+	struct throttle *throttle;
+	struct suspects *suspects;
+	struct lock_table *locks;
+	struct worker *workers; // worker::next, served
+	struct worker *leaving; // worker::next, their tasks end
+	uint32_t last_id;
+	size_t undeclared;    // workers that have not said what they hold
+	struct gate declared; // undeclared fell
+	struct task *ticker;
+};
+
+uint64_t keeper_wall_s(void);
+
+/* KEEPER_ASK: the number of the verdict. False: no sane worker has so many open. */
+bool keeper_sign_in_ask(struct worker *worker, const struct keeper_message *message,
+			uint32_t *number);
+
+/* KEEPER_TELL */
+void keeper_sign_in_tell(struct worker *worker, const struct keeper_message *message);
+
+/* Those nobody will tell the end of any more. */
+void keeper_sign_in_expire(struct worker *worker);
+
+/* The worker is gone; is_dead: it did not go by itself. Frees the attempts. */
+void keeper_sign_in_end(struct worker *worker, bool is_dead);
+
+#endif
