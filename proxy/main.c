@@ -2,6 +2,7 @@
  * popbridge: which subcommand. The only file that knows all of them.
  */
 #include "proxy/cli/cli.h"
+#include "proxy/ops/role.h"
 
 #include <argp.h>
 #include <stdio.h>
@@ -11,11 +12,14 @@ static const char help[] =
 	"Usage: popbridge [serve] [-c FILE] [IMAP-URL]\n"
 	"  or:  popbridge check [FILE]\n"
 	"  or:  popbridge probe [-c FILE] USER\n"
+	"  or:  popbridge status|health [-c FILE]\n"
 	"POP3 in front of IMAP: a bridging proxy.\n"
 	"\n"
 	"  serve    speak POP3 to clients and IMAP to servers (the default)\n"
 	"  check    read a configuration, say every mistake, then what it would do\n"
 	"  probe    sign a user in upstream, step by step\n"
+	"  status   what the service that runs is doing\n"
+	"  health   can it serve? The exit code says\n"
 	"\n"
 	"popbridge imaps://imap.example.com needs no configuration: POP3 on "
 	"127.0.0.1:1110.\n"
@@ -25,9 +29,8 @@ static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } subcommands[] = {
-	{ "serve", cli_serve },
-	{ "check", cli_check },
-	{ "probe", cli_probe },
+	{ "serve", cli_serve },   { "check", cli_check },   { "probe", cli_probe },
+	{ "status", cli_status }, { "health", cli_health },
 };
 
 /* argp names the program in its messages by argv[0]. */
@@ -52,6 +55,10 @@ int main(int argc, char **argv)
 	    (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0)) {
 		puts("popbridge " POPBRIDGE_VERSION);
 		return 0;
+	}
+	if (argc == 3 && strcmp(argv[1], "--role") == 0) {
+		cli_protect_memory();
+		return role_run(argv[2]); // started by the master
 	}
 	for (size_t i = 0; argc > 1 && i < sizeof(subcommands) / sizeof(subcommands[0]);
 	     i++) {

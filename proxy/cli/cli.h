@@ -5,7 +5,7 @@
 #ifndef PROXY_CLI_CLI_H
 #define PROXY_CLI_CLI_H
 
-#include "proxy/config/config.h"
+#include "proxy/ops/source.h"
 
 #define CLI_DEFAULT_CONFIG "/etc/popbridge/popbridge.yaml"
 
@@ -15,12 +15,15 @@ int cli_serve(int argc, char **argv);
 int cli_check(int argc, char **argv);
 /* popbridge probe [-c FILE] [--url IMAP-URL] [--password-file FILE] USER */
 int cli_probe(int argc, char **argv);
+int cli_status(int argc, char **argv);
+int cli_health(int argc, char **argv);
 
 /*
- * The configuration of `path`, or of `url` where that is given, or of the default file.
- * NULL: every mistake was printed.
+ * The configuration of source, of the default file where it names nothing (source is
+ * filled in then). NULL: every mistake was printed. text_fd as source_load(); NULL: not
+ * wanted.
  */
-struct config *cli_load(const char *path, const char *url);
+struct config *cli_load(struct source *source, int *text_fd);
 
 /* Passwords are in our memory: no core files, no ptrace by others. */
 void cli_protect_memory(void);

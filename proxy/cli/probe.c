@@ -245,7 +245,7 @@ SUSPENDS static bool sign_in(struct probe *probe, struct service *service,
 	struct maildrop maildrop;
 	const struct maildrop_request request = {
 		.upstream = destination->upstream,
-		.locks = service->locks,
+		.keeper = NULL,
 		.leftovers = service->leftovers,
 		.mechanism = probe->token ? SASL_XOAUTH2 : SASL_PLAIN,
 		.user = buffer_bytes(&destination->user),
@@ -302,12 +302,14 @@ SUSPENDS static void run(void *argument)
 int cli_probe(int argc, char **argv)
 {
 	struct probe probe = { 0 };
+	struct source source;
 	struct config *config;
 
 	if (argp_parse(&argp, argc, argv, 0, NULL, &probe) != 0) {
 		return 2;
 	}
-	config = cli_load(probe.path, probe.url);
+	source = (struct source){ .path = probe.path, .url = probe.url };
+	config = cli_load(&source, NULL);
 	if (!config) {
 		return 1;
 	}

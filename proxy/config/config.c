@@ -119,6 +119,10 @@ void config_free(struct config *config)
 		free((char *)config->certificates[i].certificate);
 		free((char *)config->certificates[i].key);
 	}
+	for (size_t i = 0; i < config->web.host_name_count; i++) {
+		free(config->web.host_names[i]);
+	}
+	free(config->web.host_names);
 	free(config->routes);
 	free(config->listeners);
 	free(config->certificates);

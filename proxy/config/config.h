@@ -80,6 +80,7 @@ struct config_limits {
 	uint64_t write_stall_ms;       // default: idle
 	uint64_t sign_in_ms;           // 60s, the client's part, absolute
 	uint64_t upstream_sign_in_ms;  // 55s, from the password to the snapshot
+	uint64_t drain_ms;             // 120s, for transactions once we are told to end
 	uint64_t connect_ms;           // 10s upstream steps
 	uint64_t tls_ms;               // 10s, both sides
 	uint64_t authenticate_ms;      // 30s
@@ -89,11 +90,20 @@ struct config_limits {
 	uint64_t sign_in_delay_max_ms;
 };
 
+/* Health, metrics and the status page, over HTTP. */
+struct config_web {
+	bool wanted;
+	struct address address; // "127.0.0.1:9110"
+	char **host_names;      // besides numeric addresses and localhost
+	size_t host_name_count;
+};
+
 struct config {
 	struct config_listener *listeners;
 	size_t listener_count;
 	struct tls_certificate *certificates; // the first is the default, others by SNI
 	size_t certificate_count;
+	bool self_signed; // the only one is ours: tls_self_signed_ensure() first
 	enum tls_version minimum_tls;
 	char *state; // NULL: nothing is kept
 	uint32_t workers;
@@ -102,6 +112,7 @@ struct config {
 	struct config_limits limits;
 	enum log_level log_level;
 	enum log_format log_format;
+	struct config_web web;
 };
 
 /*

@@ -6,11 +6,14 @@
 
 #include "proxy/base/memory.h"
 #include "proxy/config/config_values.h"
+#include "proxy/rt/tls_self_signed.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -265,7 +268,8 @@ static void check_listener(struct config_check *check,
 		       &listener->proxy_from);
 	if (listener->tls != CONFIG_TLS_NONE && !has_certificate) {
 		config_mistake(check, "tls",
-			       "%s needs tls.certificate and tls.key, which are not set",
+			       "%s needs tls.certificate and tls.key, which are not set "
+			       "(a self-signed one is made where there is `state`)",
 			       words[listener->tls]);
 	}
 	if (listener->tls == CONFIG_TLS_NONE && listener->address.len > 0) {
@@ -327,15 +331,37 @@ static void check_listeners(struct config_check *check, const struct config_raw 
 		default_listeners(config);
 		return;
 	}
+	const bool has_certificate = config->certificate_count > 0 || config->state;
 	config->listeners =
 		memory_new_array(raw->listen_count, sizeof *config->listeners);
 	for (unsigned i = 0; i < raw->listen_count; i++) {
 		snprintf(check->at, sizeof check->at, "listen[%u]", i);
-		check_listener(check, &raw->listen[i], config->certificate_count > 0,
+		check_listener(check, &raw->listen[i], has_certificate,
 			       &config->listeners[i]);
 		config->listener_count++;
 		check_listener_twice(check, config, i);
 	}
+}
+
+/* TLS is wanted and none is given: one of our own, made at start, kept in `state`. */
+static void default_certificate(struct config *config)
+{
+	bool wanted = false;
+	for (size_t i = 0; i < config->listener_count; i++) {
+		wanted = wanted || config->listeners[i].tls != CONFIG_TLS_NONE;
+	}
+	if (!wanted || config->certificate_count > 0 || config->state == NULL) {
+		return;
+	}
+	struct buffer path = { .max = PATH_MAX };
+	buffer_printf(&path, "%s/" TLS_SELF_SIGNED_FILE, config->state);
+	free(config->certificates);
+	config->certificates = memory_new_array(1, sizeof *config->certificates);
+	config->certificates[0].certificate = memory_copy_text(buffer_bytes(&path));
+	config->certificates[0].key = memory_copy_text(buffer_bytes(&path));
+	config->certificate_count = 1;
+	config->self_signed = true;
+	buffer_release(&path);
 }
 
 /* ---- routes ---- */
@@ -454,6 +480,7 @@ static void check_limits(struct config_check *check, const struct config_raw_lim
 		.idle_ms = 10 * MINUTE_MS,
 		.sign_in_ms = 60 * SECOND_MS,
 		.upstream_sign_in_ms = 55 * SECOND_MS,
+		.drain_ms = 120 * SECOND_MS,
 		.connect_ms = 10 * SECOND_MS,
 		.tls_ms = 10 * SECOND_MS,
 		.authenticate_ms = 30 * SECOND_MS,
@@ -473,6 +500,7 @@ static void check_limits(struct config_check *check, const struct config_raw_lim
 	check_duration(check, "sign-in", raw->sign_in, HOUR_MS, &limits->sign_in_ms);
 	check_duration(check, "upstream-sign-in", raw->upstream_sign_in, HOUR_MS,
 		       &limits->upstream_sign_in_ms);
+	check_duration(check, "drain", raw->drain, HOUR_MS, &limits->drain_ms);
 	check_duration(check, "connect", raw->connect, HOUR_MS, &limits->connect_ms);
 	check_duration(check, "tls", raw->tls, HOUR_MS, &limits->tls_ms);
 	check_duration(check, "authenticate", raw->authenticate, HOUR_MS,
@@ -533,10 +561,12 @@ struct config *config_check(const struct config_raw *raw, bool url_form,
 	check_top(&check, raw, config);
 	check_tls(&check, raw->tls, config);
 	check_listeners(&check, raw, config);
+	default_certificate(config);
 	check.at[0] = '\0';
 	check_routes(&check, raw, config);
 	check_limits(&check, raw->limits, &config->limits);
 	check_log(&check, raw->log, config);
+	config_check_web(&check, raw->web, config);
 	if (errors->count > 0) {
 		config_free(config);
 		return NULL;

@@ -31,6 +31,10 @@ bool config_bool(struct config_check *check, const char *key, const char *text);
 /* A file that can be read, copied; NULL where absent. */
 char *config_file(struct config_check *check, const char *key, const char *path);
 
+/* NULL: nothing is served. After the listeners. */
+void config_check_web(struct config_check *check, const struct config_raw_web *raw,
+		      struct config *config);
+
 void config_check_route(struct config_check *check, const struct config_raw_route *raw,
 			struct config_route *route);
 

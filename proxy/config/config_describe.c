@@ -79,6 +79,11 @@ static void describe_certificates(const struct config *config, struct buffer *ou
 		return;
 	}
 	buffer_printf(out, "tls: version %s or later\n", versions[config->minimum_tls]);
+	if (config->self_signed) {
+		buffer_printf(out, "tls: a self-signed certificate, made at start: %s\n",
+			      config->certificates[0].certificate);
+		return;
+	}
 	for (size_t i = 0; i < config->certificate_count; i++) {
 		const struct tls_certificate *pair = &config->certificates[i];
 		buffer_printf(out, "tls: certificate %s, key %s%s\n", pair->certificate,
@@ -153,6 +158,7 @@ static void describe_limits(const struct config_limits *limits, struct buffer *o
 	describe_ms(out, ", write-stall ", limits->write_stall_ms);
 	describe_ms(out, ", sign-in ", limits->sign_in_ms);
 	describe_ms(out, ", upstream-sign-in ", limits->upstream_sign_in_ms);
+	describe_ms(out, ", drain ", limits->drain_ms);
 	describe_ms(out, "\nlimits: connect ", limits->connect_ms);
 	describe_ms(out, ", tls ", limits->tls_ms);
 	describe_ms(out, ", authenticate ", limits->authenticate_ms);
@@ -167,6 +173,29 @@ static void describe_limits(const struct config_limits *limits, struct buffer *o
 	describe_ms(out, ", sign-in-delay ", limits->sign_in_delay_min_ms);
 	describe_ms(out, "..", limits->sign_in_delay_max_ms);
 	buffer_printf(out, "\n");
+}
+
+static void describe_web(const struct config_web *web, struct buffer *out)
+{
+	char host[ADDRESS_TEXT_MAX];
+
+	if (!web->wanted) {
+		buffer_printf(out, "web: none, no metrics and no status\n");
+		return;
+	}
+	address_text(&web->address, host);
+	buffer_printf(out,
+		      web->address.socket.ss_family == AF_INET6 ? "web: http://[%s]:%u/"
+								: "web: http://%s:%u/",
+		      host, address_port(&web->address));
+	for (size_t i = 0; i < web->host_name_count; i++) {
+		buffer_printf(out, "%s%s", i == 0 ? ", as " : ", ", web->host_names[i]);
+	}
+	buffer_printf(out, "\n");
+	if (!address_is_loopback(&web->address)) {
+		buffer_printf(out, "note: web.address is not loopback: whoever reaches "
+				   "it can read numbers and server names\n");
+	}
 }
 
 static void describe_notes(const struct config *config, struct buffer *out)
@@ -214,5 +243,6 @@ void config_describe(const struct config *config, struct buffer *out)
 	buffer_printf(out, "log: %s, level %s\n",
 		      config->log_format == LOG_JSON ? "json" : "logfmt",
 		      levels[config->log_level]);
+	describe_web(&config->web, out);
 	describe_notes(config, out);
 }

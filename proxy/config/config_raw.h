@@ -40,13 +40,19 @@ struct config_raw_route {
 
 struct config_raw_limits {
 	char *sessions, *sessions_per_address;
-	char *idle, *write_stall, *sign_in, *upstream_sign_in;
+	char *idle, *write_stall, *sign_in, *upstream_sign_in, *drain;
 	char *connect, *tls, *authenticate, *command;
 	char *minimum_rate, *sign_in_delay;
 };
 
 struct config_raw_log {
 	char *format, *level;
+};
+
+struct config_raw_web {
+	char *address;
+	char **host_names;
+	unsigned host_names_count;
 };
 
 struct config_raw {
@@ -58,6 +64,7 @@ struct config_raw {
 	unsigned routes_count;
 	struct config_raw_limits *limits;
 	struct config_raw_log *log;
+	struct config_raw_web *web;
 };
 
 /*

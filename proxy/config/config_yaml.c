@@ -102,6 +102,7 @@ static const cyaml_schema_field_t limits_fields[] = {
 	TEXT("write-stall", config_raw_limits, write_stall),
 	TEXT("sign-in", config_raw_limits, sign_in),
 	TEXT("upstream-sign-in", config_raw_limits, upstream_sign_in),
+	TEXT("drain", config_raw_limits, drain),
 	TEXT("connect", config_raw_limits, connect),
 	TEXT("tls", config_raw_limits, tls),
 	TEXT("authenticate", config_raw_limits, authenticate),
@@ -117,6 +118,12 @@ static const cyaml_schema_field_t log_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t web_fields[] = {
+	TEXT("address", config_raw_web, address),
+	LIST("host-names", config_raw_web, host_names, &text_entry, LIST_MAX),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t top_fields[] = {
 	LIST("listen", config_raw, listen, &listener_entry, LIST_MAX),
 	SECTION("tls", tls, tls_fields),
@@ -125,6 +132,7 @@ static const cyaml_schema_field_t top_fields[] = {
 	LIST("routes", config_raw, routes, &route_entry, ROUTES_MAX),
 	SECTION("limits", limits, limits_fields),
 	SECTION("log", log, log_fields),
+	SECTION("web", web, web_fields),
 	CYAML_FIELD_END,
 };
 
@@ -386,9 +394,13 @@ static const cyaml_schema_field_t *section_fields(const char *section)
 		const char *key;
 		const cyaml_schema_field_t *fields;
 	} sections[] = {
-		{ "listen", listener_fields },        { "tls", tls_fields },
-		{ "additional", certificate_fields }, { "routes", route_fields },
-		{ "limits", limits_fields },          { "log", log_fields },
+		{ "listen", listener_fields },
+		{ "tls", tls_fields },
+		{ "additional", certificate_fields },
+		{ "routes", route_fields },
+		{ "limits", limits_fields },
+		{ "log", log_fields },
+		{ "web", web_fields },
 	};
 	for (size_t i = 0; section != NULL && i < sizeof sections / sizeof *sections;
 	     i++) {

@@ -23,6 +23,7 @@ _Static_assert(KEEPER_HASH_BYTES == KEYED_HASH_BYTES, "one hash");
 
 struct keeper_lock {
 	struct keeper_lock *next;     // keeper_client::held
+	struct keeper_lock **at;      // what points to it there
 	struct keeper_client *client; // NULL: no keeper by intention
 	char *key;                    // owned
 	struct task *holder;
@@ -34,6 +35,7 @@ enum question_state { QUESTION_OPEN, QUESTION_ANSWERED, QUESTION_GIVEN_UP };
 /* Something asked and not yet answered. */
 struct question {
 	struct question *next; // keeper_client::questions
+	struct question **at;  // what points to it there
 	enum question_state state;
 	struct keeper_message message; // its texts are owned by lock and account
 	uint32_t number;               // the answer
@@ -81,15 +83,23 @@ static void say(struct keeper_client *client, const struct keeper_message *messa
 	outbox_put(&client->outbox, message);
 }
 
-/* The question is answered or given up and answered: nobody knows it any more. */
-static void question_remove(struct keeper_client *client, struct question *question)
+static void question_add(struct keeper_client *client, struct question *question)
 {
-	struct question **link = &client->questions;
-
-	while (*link != question) {
-		link = &(*link)->next;
+	question->next = client->questions;
+	question->at = &client->questions;
+	if (question->next) {
+		question->next->at = &question->next;
 	}
-	*link = question->next;
+	client->questions = question;
+}
+
+/* It is answered, or nobody will: nobody knows it any more. */
+static void question_remove(struct question *question)
+{
+	*question->at = question->next;
+	if (question->next) {
+		question->next->at = question->at;
+	}
 }
 
 static void question_free(struct question *question)
@@ -114,9 +124,15 @@ static struct question *question_by_request(const struct keeper_client *client,
 
 static void hold(struct keeper_client *client, struct question *question)
 {
-	question->lock->next = client->held;
-	client->held = question->lock;
+	struct keeper_lock *lock = question->lock;
+
 	question->lock = NULL;
+	lock->next = client->held;
+	lock->at = &client->held;
+	if (lock->next) {
+		lock->next->at = &lock->next;
+	}
+	client->held = lock;
 }
 
 /* Nobody waits for it any more. */
@@ -127,7 +143,7 @@ static void answered_late(struct keeper_client *client, struct question *questio
 		    &(struct keeper_message){ .type = KEEPER_UNLOCK,
 					      .key = bytes_of(question->lock->key) });
 	}
-	question_remove(client, question);
+	question_remove(question);
 	question_free(question);
 }
 
@@ -221,7 +237,7 @@ static void ask_again(struct keeper_client *client)
 		struct question *next = question->next;
 
 		if (question->state == QUESTION_GIVEN_UP) {
-			question_remove(client, question);
+			question_remove(question);
 			question_free(question);
 		} else if (question->state == QUESTION_OPEN) {
 			say(client, &question->message);
@@ -290,6 +306,11 @@ void keeper_client_connect(struct keeper_client *client, int fd)
 	gate_open(&client->changed);
 }
 
+bool keeper_client_is_connected(const struct keeper_client *client)
+{
+	return client->is_connected;
+}
+
 /* Closing the channel would drop what waits; the last words are few and sent at once. */
 SUSPENDS void keeper_client_free(struct keeper_client *client)
 {
@@ -313,12 +334,13 @@ SUSPENDS void keeper_client_free(struct keeper_client *client)
 	free(client);
 }
 
+/* No question stays open until the numbers come round. */
 static uint32_t next_request(struct keeper_client *client)
 {
-	do {
-		client->last_request++;
-	} while (client->last_request == 0 ||
-		 question_by_request(client, client->last_request));
+	client->last_request++;
+	if (client->last_request == 0) {
+		client->last_request++; // none has 0
+	}
 	return client->last_request;
 }
 
@@ -327,13 +349,12 @@ static SUSPENDS bool question_ask(struct keeper_client *client, struct question 
 				  uint64_t deadline_ms, struct failure *failure)
 {
 	question->message.request = next_request(client);
-	question->next = client->questions;
-	client->questions = question;
+	question_add(client, question);
 	if (client->is_connected) {
 		say(client, &question->message);
 	}
 	if (gate_wait(&question->answered, deadline_ms, failure)) {
-		question_remove(client, question);
+		question_remove(question);
 		return true;
 	}
 	question->state = QUESTION_GIVEN_UP;
@@ -341,7 +362,7 @@ static SUSPENDS bool question_ask(struct keeper_client *client, struct question 
 		question->lock->holder = NULL;
 	}
 	if (!client->is_connected) {
-		question_remove(client, question);
+		question_remove(question);
 		question_free(question);
 	}
 	return false;
@@ -407,12 +428,10 @@ void keeper_unlock(struct keeper_lock *lock)
 		return;
 	}
 	if (lock->client) {
-		struct keeper_lock **link = &lock->client->held;
-
-		while (*link != lock) {
-			link = &(*link)->next;
+		*lock->at = lock->next;
+		if (lock->next) {
+			lock->next->at = lock->at;
 		}
-		*link = lock->next;
 		say(lock->client, &(struct keeper_message){ .type = KEEPER_UNLOCK,
 							    .key = bytes_of(lock->key) });
 	}

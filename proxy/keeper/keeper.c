@@ -200,6 +200,8 @@ static SUSPENDS bool on_message(struct worker *worker, struct bytes packet)
 		return on_declaration(worker, &message);
 	case WORKER_SERVED:
 		return on_request(worker, &message);
+	case WORKER_LEAVING:
+		return false;
 	}
 	return false;
 }
@@ -219,8 +221,10 @@ static SUSPENDS enum failure_kind answer_all(struct worker *worker)
 	return failure.kind;
 }
 
-static void unlink_worker(struct worker **link, struct worker *worker)
+static void unlink_worker(struct worker *worker)
 {
+	struct worker **link = &worker->keeper->workers;
+
 	while (*link != worker) {
 		link = &(*link)->next;
 	}
@@ -232,13 +236,21 @@ static void let_go(struct worker *worker, enum failure_kind how)
 {
 	struct keeper *keeper = worker->keeper;
 
-	unlink_worker(&keeper->workers, worker);
+	if (worker->state == WORKER_LEAVING) {
+		return;
+	}
 	if (worker->state != WORKER_SERVED) {
 		has_declared(worker);
 	}
+	worker->state = WORKER_LEAVING;
+	unlink_worker(worker);
 	worker->next = keeper->leaving;
 	keeper->leaving = worker;
-	answer_tickets(keeper, lock_table_drop_worker(keeper->locks, worker->id), true);
+	/* When it is the keeper that goes, its sessions go on and hold what they hold. */
+	if (how != FAILURE_CANCELLED) {
+		answer_tickets(keeper, lock_table_drop_worker(keeper->locks, worker->id),
+			       true);
+	}
 	keeper_sign_in_end(worker, how == FAILURE_PEER_GONE);
 	if (how == FAILURE_PROTOCOL) {
 		log_say(LOG_ERROR, "worker cut off",
@@ -257,13 +269,16 @@ static SUSPENDS void serve(void *argument)
 	channel_close(worker->channel);
 }
 
-/* Ends when the task has: it is leaving or told to leave. */
-static SUSPENDS void join(struct worker *worker)
+static SUSPENDS void join_leaving(struct keeper *keeper)
 {
-	task_join(worker->task);
-	unlink_worker(&worker->keeper->leaving, worker);
-	free(worker->packet);
-	free(worker);
+	struct worker *worker;
+
+	while ((worker = keeper->leaving)) {
+		keeper->leaving = worker->next;
+		task_join(worker->task);
+		free(worker->packet);
+		free(worker);
+	}
 }
 
 void keeper_serve(struct keeper *keeper, int fd)
@@ -319,9 +334,7 @@ static SUSPENDS void tick_on(void *argument)
 
 	while (task_sleep_until(loop_deadline_ms(TICK_MS))) {
 		tick(keeper, ticks++, &cursor);
-		while (keeper->leaving) {
-			join(keeper->leaving);
-		}
+		join_leaving(keeper);
 	}
 }
 
@@ -360,14 +373,13 @@ SUSPENDS void keeper_close(struct keeper *keeper)
 	if (!keeper) {
 		return;
 	}
-	for (struct worker *worker = keeper->workers; worker; worker = worker->next) {
+	for (struct worker *worker; (worker = keeper->workers);) {
 		task_cancel(worker->task);
+		let_go(worker, FAILURE_CANCELLED);
 	}
 	task_cancel(keeper->ticker);
 	task_join(keeper->ticker);
-	while (keeper->leaving || keeper->workers) {
-		join(keeper->leaving ? keeper->leaving : keeper->workers);
-	}
+	join_leaving(keeper);
 	save_places(keeper, SIZE_MAX, &cursor);
 	store_close(keeper->store);
 	throttle_free(keeper->throttle);

@@ -24,8 +24,8 @@ struct attempt {
 	struct throttle_charge charge;
 };
 
-/* What a worker may say: a HELLO; the locks it holds; everything else. */
-enum worker_state { WORKER_NEW, WORKER_DECLARING, WORKER_SERVED };
+/* What a worker may say: a HELLO; the locks it holds; everything else; nothing more. */
+enum worker_state { WORKER_NEW, WORKER_DECLARING, WORKER_SERVED, WORKER_LEAVING };
 
 struct worker {
 	struct worker *next; // keeper::workers or keeper::leaving

@@ -99,24 +99,21 @@ static bool is_about(const struct attempt *attempt, const struct keeper_message 
 	       bytes_equal(account_of(attempt), message->account);
 }
 
-/* The oldest of those alike; NULL: it was asked of the keeper before. */
+/* Any of those alike; NULL: it was asked of the keeper before. */
 static struct attempt *take_attempt(struct worker *worker,
 				    const struct keeper_message *message)
 {
-	struct attempt **found = NULL;
+	struct attempt **link = &worker->attempts;
 	struct attempt *attempt;
 
-	for (struct attempt **link = &worker->attempts; *link; link = &(*link)->next) {
-		if (is_about(*link, message)) {
-			found = link;
-		}
+	while (*link && !is_about(*link, message)) {
+		link = &(*link)->next;
 	}
-	if (!found) {
-		return NULL;
+	attempt = *link;
+	if (attempt) {
+		*link = attempt->next;
+		worker->attempt_count--;
 	}
-	attempt = *found;
-	*found = attempt->next;
-	worker->attempt_count--;
 	return attempt;
 }
 

@@ -107,6 +107,7 @@ struct store {
 	int lock_fd;    // of the directory; -1: in memory
 	bool lost_some; // since the last commit
 	uint64_t complain_s;
+	uint64_t failing; // accounts that never signed in rightly: at least that many
 	sqlite3_stmt *statements[STATEMENTS];
 };
 
@@ -267,6 +268,16 @@ static bool set_up(struct store *store, const char *path, struct failure *failur
 	return true;
 }
 
+static void count_failing(struct store *store)
+{
+	sqlite3_stmt *count = statement(store, COUNT_FAILING);
+
+	if (next_row(store, count)) {
+		store->failing = (uint64_t)sqlite3_column_int64(count, 0);
+	}
+	sqlite3_reset(count);
+}
+
 static bool open_file(struct store *store, const char *path, struct failure *failure)
 {
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
@@ -294,6 +305,7 @@ struct store *store_open(const char *directory, struct failure *failure)
 		store_close(store);
 		return NULL;
 	}
+	count_failing(store);
 	return store;
 }
 
@@ -403,16 +415,19 @@ void store_note_known(struct store *store, struct bytes account,
 static bool may_note(struct store *store, struct bytes account, bool was_right)
 {
 	sqlite3_stmt *has = statement(store, HAS_ACCOUNT);
-	sqlite3_stmt *count = statement(store, COUNT_FAILING);
-	bool may;
+	bool exists;
 
 	bind(has, 1, account);
-	may = was_right || next_row(store, has) ||
-	      (next_row(store, count) &&
-	       sqlite3_column_int64(count, 0) < STORE_FAILING_MAX);
+	exists = next_row(store, has);
 	sqlite3_reset(has);
-	sqlite3_reset(count);
-	return may;
+	if (exists || was_right) {
+		return true;
+	}
+	if (store->failing >= STORE_FAILING_MAX) {
+		return false;
+	}
+	store->failing++;
+	return true;
 }
 
 static bool note_account(struct store *store, struct bytes account, bool was_right,
@@ -570,4 +585,5 @@ void store_expire(struct store *store, uint64_t now_s)
 			    now_s > kinds[i].kept_s ? now_s - kinds[i].kept_s : 0);
 		run(store, expire);
 	}
+	count_failing(store);
 }

@@ -1,5 +1,7 @@
 #include "proxy/keeper/store_directory.h"
 
+#include "proxy/base/directory.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -8,23 +10,6 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static bool unusable(const char *directory, int error, struct failure *failure)
-{
-	if (error == EACCES || error == EPERM || error == ENOENT || error == EROFS) {
-		return failure_set(failure, FAILURE_PERMANENT,
-				   "cannot write in the state directory %s: %s; run: "
-				   "install -d -m 700 -o %u -g %u %s%s",
-				   directory, strerror(error), (unsigned)geteuid(),
-				   (unsigned)getegid(), directory,
-				   error == EROFS ? " on a file system that is not "
-						    "read-only"
-						  : "");
-	}
-	return failure_set(failure, FAILURE_PERMANENT,
-			   "cannot use the state directory %s: %s", directory,
-			   strerror(error));
-}
 
 /* Who has it, as he wrote it himself. */
 static bool taken(const char *directory, int fd, struct failure *failure)
@@ -47,8 +32,9 @@ static bool lock(const char *directory, int fd, struct failure *failure)
 	int len;
 
 	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-		return errno == EWOULDBLOCK ? taken(directory, fd, failure)
-					    : unusable(directory, errno, failure);
+		return errno == EWOULDBLOCK
+			       ? taken(directory, fd, failure)
+			       : directory_unusable(directory, errno, failure);
 	}
 	len = snprintf(owner, sizeof(owner), "%jd\n", (intmax_t)getpid());
 	/* Only for the message above: a full disk is no reason not to start. */
@@ -66,16 +52,16 @@ int store_directory_claim(const char *directory, struct failure *failure)
 	int fd = -1;
 
 	if (len < 0 || (size_t)len >= sizeof(path)) {
-		unusable(directory, ENAMETOOLONG, failure);
+		directory_unusable(directory, ENAMETOOLONG, failure);
 		return -1;
 	}
 	if (mkdir(directory, 0700) != 0 && errno != EEXIST) {
-		unusable(directory, errno, failure);
+		directory_unusable(directory, errno, failure);
 		return -1;
 	}
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0) {
-		unusable(directory, errno, failure);
+		directory_unusable(directory, errno, failure);
 		return -1;
 	}
 	if (!lock(directory, fd, failure)) {

@@ -207,8 +207,9 @@ static uint64_t delay_ms(const struct throttle *throttle, const struct place *pl
 	if (over < FAINT) {
 		return 0;
 	}
-	for (; over > 1 && delay < (double)throttle->delay_max_ms; over--) {
+	while (over > 1 && delay < (double)throttle->delay_max_ms) {
 		delay *= GROWTH;
+		over--;
 	}
 	return delay < (double)throttle->delay_max_ms ? (uint64_t)delay
 						      : throttle->delay_max_ms;
@@ -242,19 +243,21 @@ static uint64_t earliest_ms(const struct places *places, uint64_t now_ms)
 static void book(struct throttle *throttle, struct places *places, uint64_t start_ms,
 		 struct throttle_charge *charge)
 {
-	bool spare_account = places->of[PAIR]->failures >= BLOCK_SHARE;
+	bool spare_account = places->of[PAIR]->failures > BLOCK_SHARE - FAINT;
 
 	for (size_t kind = 0; kind < KINDS; kind++) {
 		struct place *place = places->of[kind];
 
-		if (!place) {
+		if (!place || (kind == ACCOUNT && spare_account)) {
 			continue;
 		}
-		if (kind != ACCOUNT || !spare_account) {
-			place->failures++;
-			place->is_changed = true;
-			charge->places |= 1U << kind;
-			place->next_ms = start_ms + delay_ms(throttle, place, kind);
+		place->failures++;
+		place->is_changed = true;
+		charge->places |= 1U << kind;
+		uint64_t delay = delay_ms(throttle, place, kind);
+
+		if (delay > 0) { // else what holds this try up is not this place
+			place->next_ms = start_ms + delay;
 		}
 	}
 }

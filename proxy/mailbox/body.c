@@ -35,13 +35,19 @@ SUSPENDS enum imap_body body_open(struct body *body, struct maildrop *maildrop,
 				  const struct message *message, uint64_t first_part,
 				  struct failure *failure)
 {
+	const uint64_t since_ms = loop_now_ms();
+	enum imap_body result;
+
 	*body = (struct body){
 		.maildrop = maildrop,
 		.imap_uid = message->imap_uid,
 		.listed = message->octets,
 		.part = first_part,
 	};
-	return open_first(body, failure);
+	result = open_first(body, failure);
+	metrics_step(maildrop->upstream->metrics, METRICS_STEP_BODY,
+		     loop_now_ms() - since_ms);
+	return result;
 }
 
 /*

@@ -50,18 +50,18 @@ static bool name(struct maildrop *maildrop, struct failure *failure)
 					     "the folder name is not UTF-8, or too long");
 }
 
-static bool lock(struct maildrop *maildrop, struct locks *locks, struct failure *failure)
+SUSPENDS static bool lock(struct maildrop *maildrop, struct keeper_client *keeper,
+			  uint64_t deadline_ms, struct failure *failure)
 {
 	if (maildrop->upstream->route->when_locked == CONFIG_SHARE) {
 		return true;
 	}
-	maildrop->lock = lock_acquire(locks, bytes_of(maildrop->name));
-	if (!maildrop->lock) {
-		failure_set(failure, FAILURE_IN_USE, "another session has this maildrop");
-		return failure_advise(failure,
-				      "wait until it ends, or set when-locked: share");
+	maildrop->lock = keeper_lock(keeper, bytes_of(maildrop->name), KEEPER_LOCK_REFUSE,
+				     task_self(), deadline_ms, failure);
+	if (!maildrop->lock && failure->kind == FAILURE_IN_USE) {
+		failure_advise(failure, "wait until it ends, or set when-locked: share");
 	}
-	return true;
+	return maildrop->lock != NULL;
 }
 
 SUSPENDS static bool connect_upstream(struct maildrop *maildrop, uint64_t deadline_ms,
@@ -87,13 +87,13 @@ SUSPENDS static bool select_folder(struct maildrop *maildrop, struct failure *fa
 	return imap_select(maildrop->imap, maildrop->folder, &maildrop->mailbox, failure);
 }
 
-SUSPENDS static bool open_whole(struct maildrop *maildrop, struct locks *locks,
+SUSPENDS static bool open_whole(struct maildrop *maildrop, struct keeper_client *keeper,
 				uint64_t deadline_ms, struct imap_timing *timing,
 				struct failure *failure)
 {
 	if (!name(maildrop, failure) ||
 	    !connect_upstream(maildrop, deadline_ms, timing, failure) ||
-	    !lock(maildrop, locks, failure)) {
+	    !lock(maildrop, keeper, deadline_ms, failure)) {
 		return false;
 	}
 	imap_timing_enter(timing, IMAP_STAGE_SELECT);
@@ -107,10 +107,26 @@ SUSPENDS static bool open_whole(struct maildrop *maildrop, struct locks *locks,
 	return true;
 }
 
+/* What became of opening, for the metrics. */
+static void count_opening(const struct maildrop *maildrop, struct imap_timing *timing,
+			  bool opened, const struct failure *failure)
+{
+	const uint32_t route = maildrop->upstream->metrics;
+
+	imap_timing_end(timing);
+	if (opened) {
+		metrics_upstream_opened(route);
+	} else {
+		metrics_upstream_failed(route, (enum metrics_step)timing->stage,
+					failure->kind);
+	}
+}
+
 SUSPENDS bool maildrop_open(struct maildrop *maildrop,
 			    const struct maildrop_request *request, uint64_t deadline_ms,
 			    struct imap_timing *timing, struct failure *failure)
 {
+	struct imap_timing own = { 0 };
 	bool opened;
 
 	*maildrop = (struct maildrop){
@@ -122,8 +138,9 @@ SUSPENDS bool maildrop_open(struct maildrop *maildrop,
 	};
 	secret_set(&maildrop->user, request->user);
 	secret_set(&maildrop->secret, request->secret);
-	opened = open_whole(maildrop, request->locks, deadline_ms, timing, failure);
-	imap_timing_end(timing);
+	timing = timing ? timing : &own;
+	opened = open_whole(maildrop, request->keeper, deadline_ms, timing, failure);
+	count_opening(maildrop, timing, opened, failure);
 	if (!opened) {
 		maildrop_close(maildrop);
 	}
@@ -162,21 +179,35 @@ static bool soften(struct failure *failure)
 	return failure_prefix(failure, "reconnecting to the IMAP server");
 }
 
-SUSPENDS static bool reopen(struct maildrop *maildrop, struct failure *failure)
+SUSPENDS static bool reopen_whole(struct maildrop *maildrop, struct imap_timing *timing,
+				  struct failure *failure)
 {
 	const uint64_t limit_ms = maildrop->upstream->limits->upstream_sign_in_ms;
 
-	if (!connect_upstream(maildrop, loop_deadline_ms(limit_ms), NULL, failure)) {
+	if (!connect_upstream(maildrop, loop_deadline_ms(limit_ms), timing, failure)) {
 		return false;
 	}
+	imap_timing_enter(timing, IMAP_STAGE_SELECT);
 	if (!select_folder(maildrop, failure) ||
 	    !snapshot_verify(&maildrop->snapshot, maildrop->imap, &maildrop->mailbox,
 			     failure)) {
 		return false;
 	}
 	imap_set_ceiling(maildrop->imap, DEADLINE_NEVER);
-	maildrop->reconnects++;
 	return true;
+}
+
+SUSPENDS static bool reopen(struct maildrop *maildrop, struct failure *failure)
+{
+	struct imap_timing timing = { 0 };
+	const bool opened = reopen_whole(maildrop, &timing, failure);
+
+	count_opening(maildrop, &timing, opened, failure);
+	if (opened) {
+		maildrop->reconnects++;
+		metrics_count(METRICS_RECONNECTS);
+	}
+	return opened;
 }
 
 /*
@@ -260,7 +291,7 @@ void maildrop_rest(struct maildrop *maildrop)
 SUSPENDS void maildrop_close(struct maildrop *maildrop)
 {
 	maildrop_drop_connection(maildrop);
-	lock_give_back(maildrop->lock);
+	keeper_unlock(maildrop->lock);
 	snapshot_release(&maildrop->snapshot);
 	secret_release(&maildrop->secret);
 	secret_release(&maildrop->user);

@@ -7,15 +7,15 @@
 #define PROXY_MAILBOX_MAILDROP_H
 
 #include "proxy/base/memory.h"
-#include "proxy/keeper/lock.h"
+#include "proxy/ipc/keeper_client.h"
 #include "proxy/mailbox/leftover.h"
 #include "proxy/mailbox/snapshot.h"
 
 /* Who signs in, and to what. All borrowed during maildrop_open(). */
 struct maildrop_request {
 	struct upstream *upstream;
-	struct locks *locks;
-	struct leftovers *leftovers; // outlives the maildrop
+	struct keeper_client *keeper; // NULL: nothing is locked
+	struct leftovers *leftovers;  // outlives the maildrop
 	enum sasl_mechanism mechanism;
 	struct bytes user;   // the upstream user
 	struct bytes secret; // password or token
@@ -35,8 +35,8 @@ struct maildrop {
 	struct imap *imap; // owned; NULL: lost, not yet needed again
 	struct imap_mailbox mailbox;
 	struct snapshot snapshot;
-	unsigned capabilities; // of the connection that was opened last
-	struct lock *lock;     // NULL where the route shares
+	unsigned capabilities;    // of the connection that was opened last
+	struct keeper_lock *lock; // NULL where the route shares
 	uint32_t reconnects;
 };
 

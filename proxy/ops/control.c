@@ -34,7 +34,8 @@ SUSPENDS bool control_receive(struct channel *channel, struct control_message *m
 {
 	char *text = memory_new(CHANNEL_MESSAGE_MAX);
 	size_t len = 0;
-	bool good = channel_receive(channel, text, &len, descriptors, deadline_ms, failure);
+	bool good =
+		channel_receive(channel, text, &len, descriptors, deadline_ms, failure);
 
 	if (good) {
 		good = len == sizeof(*message);
@@ -44,7 +45,8 @@ SUSPENDS bool control_receive(struct channel *channel, struct control_message *m
 		}
 		if (!good) {
 			close_all(descriptors);
-			failure_set(failure, FAILURE_PROTOCOL, "a control message of no known form");
+			failure_set(failure, FAILURE_PROTOCOL,
+				    "a control message of no known form");
 		}
 	}
 	memory_wipe(text, CHANNEL_MESSAGE_MAX);

@@ -14,11 +14,11 @@
 
 enum control_type {
 	/* master to role */
-	CONTROL_START = 1, // descriptors: the configuration's text, metrics, [keeper's end,]
-			   // then one listener after the other (worker)
-	CONTROL_KEEPER,    // descriptor: a worker's new way to the keeper, or a keeper's to
-			   // a worker
-	CONTROL_DRAIN,     // milliseconds: accept no more, end by then
+	CONTROL_START = 1, // descriptors: the configuration's text, metrics, [keeper's
+			   // end,] then one listener after the other (worker)
+	CONTROL_KEEPER, // descriptor: a worker's new way to the keeper, or a keeper's to
+			// a worker
+	CONTROL_DRAIN,  // milliseconds: accept no more, end by then
 	/* role to master */
 	CONTROL_READY, // started: serves from now on
 };

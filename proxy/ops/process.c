@@ -65,7 +65,8 @@ struct process *process_spawn(const char *role, struct failure *failure)
 	pid_t pid;
 
 	if (!channel_pair(ends)) {
-		failure_set(failure, FAILURE_TEMPORARY, "no channel: %s", strerror(errno));
+		failure_set(failure, FAILURE_TEMPORARY, "no channel: %s",
+			    strerror(errno));
 		return NULL;
 	}
 	pid = fork();
@@ -75,7 +76,8 @@ struct process *process_spawn(const char *role, struct failure *failure)
 	close(ends[1]);
 	if (pid < 0) {
 		close(ends[0]);
-		failure_set(failure, FAILURE_TEMPORARY, "no process: %s", strerror(errno));
+		failure_set(failure, FAILURE_TEMPORARY, "no process: %s",
+			    strerror(errno));
 		return NULL;
 	}
 	process = memory_new(sizeof(*process));
@@ -140,7 +142,8 @@ const char *process_end_text(const struct process *process)
 		snprintf(text, sizeof(text), "killed by signal %d",
 			 WTERMSIG(process->status));
 	} else {
-		snprintf(text, sizeof(text), "exited with %d", WEXITSTATUS(process->status));
+		snprintf(text, sizeof(text), "exited with %d",
+			 WEXITSTATUS(process->status));
 	}
 	return text;
 }

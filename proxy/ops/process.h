@@ -15,7 +15,7 @@ struct process {
 	pid_t pid;
 	struct channel *channel; // owned
 	bool gone;
-	int status;       // of waitpid(), once gone
+	int status;        // of waitpid(), once gone
 	struct gate ended; // opened when gone
 };
 

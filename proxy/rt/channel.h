@@ -9,7 +9,7 @@
 #include "proxy/rt/task.h"
 
 #define CHANNEL_MESSAGE_MAX (64 * 1024)
-#define CHANNEL_DESCRIPTORS_MAX 64
+#define CHANNEL_DESCRIPTORS_MAX 240
 
 struct channel;
 

@@ -10,6 +10,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,19 +29,62 @@ struct listener {
 	uint64_t complain_ms; // when the next complaint may be logged
 };
 
+static bool set_on(int fd, int level, int name)
+{
+	const int on = 1;
+	return setsockopt(fd, level, name, &on, sizeof(on)) == 0;
+}
+
 static bool bind_and_listen(int fd, const struct address *address)
 {
-	int on = 1;
-	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0) {
-		return false;
-	}
-	/* So that 0.0.0.0 and [::] can both listen on one port. */
-	if (address->socket.ss_family == AF_INET6 &&
-	    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) != 0) {
-		return false;
-	}
-	return bind(fd, (const struct sockaddr *)&address->socket, address->len) == 0 &&
+	/* V6ONLY so that 0.0.0.0 and [::] can both listen on one port. */
+	return set_on(fd, SOL_SOCKET, SO_REUSEADDR) &&
+	       (address->socket.ss_family != AF_INET6 ||
+		set_on(fd, IPPROTO_IPV6, IPV6_V6ONLY)) &&
+	       bind(fd, (const struct sockaddr *)&address->socket, address->len) == 0 &&
 	       listen(fd, BACKLOG) == 0;
+}
+
+/* The last 32 bits of the source address, modulo the number of sockets. */
+static bool pick_by_source(int fd, size_t slots)
+{
+	const uint32_t net = (uint32_t)SKF_NET_OFF;
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS,
+			 net), // version and length of the header
+		BPF_STMT(BPF_ALU | BPF_RSH | BPF_K, 4),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 6, 0, 2),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, net + 20),
+		BPF_JUMP(BPF_JMP | BPF_JA, 1, 0, 0),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, net + 12),
+		BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, (uint32_t)slots),
+		BPF_STMT(BPF_RET | BPF_A, 0),
+	};
+	const struct sock_fprog program = { sizeof(code) / sizeof(code[0]), code };
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program,
+			  sizeof(program)) == 0;
+}
+
+static int open_socket(const struct address *address, bool shared)
+{
+	int fd = socket(address->socket.ss_family,
+			SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd >= 0 && (!shared || set_on(fd, SOL_SOCKET, SO_REUSEPORT)) &&
+	    bind_and_listen(fd, address)) {
+		return fd;
+	}
+	if (fd >= 0) {
+		int error = errno;
+		close(fd);
+		errno = error;
+	}
+	return -1;
+}
+
+static void read_address(int fd, struct address *out)
+{
+	out->len = sizeof(out->socket);
+	getsockname(fd, (struct sockaddr *)&out->socket, &out->len);
 }
 
 static bool listen_failure(const struct address *address, int error,
@@ -60,27 +104,64 @@ static bool listen_failure(const struct address *address, int error,
 	return false;
 }
 
-struct listener *listener_open(const struct address *address, struct failure *failure)
+static void close_sockets(const int *sockets, size_t count)
 {
-	int fd = socket(address->socket.ss_family,
-			SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0 || !bind_and_listen(fd, address)) {
-		listen_failure(address, errno, failure);
-		if (fd >= 0) {
-			close(fd);
-		}
-		return NULL;
+	for (size_t i = 0; i < count; i++) {
+		close(sockets[i]);
 	}
+}
+
+/* Somebody else's socket on this port would share its connections with ours. */
+static bool is_free(const struct address *address)
+{
+	int fd = open_socket(address, false);
+	if (fd < 0) {
+		return false;
+	}
+	close(fd);
+	return true;
+}
+
+bool listener_bind(const struct address *address, size_t slots, int *sockets,
+		   struct failure *failure)
+{
+	struct address bound = *address;
+	if (slots > 1 && address_port(address) != 0 && !is_free(address)) {
+		return listen_failure(address, errno, failure);
+	}
+	for (size_t i = 0; i < slots; i++) {
+		sockets[i] = open_socket(&bound, slots > 1);
+		if (sockets[i] < 0) {
+			int error = errno;
+			close_sockets(sockets, i);
+			return listen_failure(address, error, failure);
+		}
+		read_address(sockets[i], &bound);
+	}
+	if (slots > 1 && !pick_by_source(sockets[0], slots)) {
+		int error = errno;
+		close_sockets(sockets, slots);
+		return listen_failure(address, error, failure);
+	}
+	return true;
+}
+
+struct listener *listener_adopt(int fd)
+{
 	struct listener *listener = memory_new(sizeof(*listener));
 	listener->fd = fd;
-	listener->address.len = sizeof(listener->address.socket);
-	getsockname(fd, (struct sockaddr *)&listener->address.socket,
-		    &listener->address.len);
+	read_address(fd, &listener->address);
 	int failed = uv_poll_init(loop_uv(), &listener->poll, fd);
 	assert(!failed);
 	(void)failed;
 	listener->poll.data = listener;
 	return listener;
+}
+
+struct listener *listener_open(const struct address *address, struct failure *failure)
+{
+	int fd;
+	return listener_bind(address, 1, &fd, failure) ? listener_adopt(fd) : NULL;
 }
 
 const struct address *listener_address(const struct listener *listener)

@@ -9,7 +9,19 @@
 
 struct listener;
 
-/* FAILURE_PERMANENT says which address and why. Port 0: picked free. */
+/*
+ * Bound and listening sockets for one address, one for each of `slots` processes. With
+ * more than one the kernel hands a connection to the socket of its source address, always
+ * the same (SO_REUSEPORT, classic BPF). Port 0: picked free, the same for all.
+ * FAILURE_PERMANENT says which address and why.
+ */
+bool listener_bind(const struct address *address, size_t slots, int *sockets,
+		   struct failure *failure);
+
+/* A listener over such a socket, which it takes over. */
+struct listener *listener_adopt(int socket);
+
+/* Both, for one process. */
 struct listener *listener_open(const struct address *address, struct failure *failure);
 
 /* The bound address, with the port that was picked. */

@@ -11,18 +11,18 @@
 struct watch {
 	int number; // 0: free
 	bool pending;
+	struct task *waiter;
 	uv_signal_t handle;
 };
 
 static struct watch watches[WATCHES_MAX];
-static struct task *waiter;
 
 static void on_signal(uv_signal_t *handle, int number)
 {
 	(void)number;
 	struct watch *watch = handle->data;
 	watch->pending = true;
-	task_wake(waiter);
+	task_wake(watch->waiter);
 }
 
 static struct watch *watch_for(int number)
@@ -55,17 +55,24 @@ static int take_pending(const int *signals)
 	return 0;
 }
 
+static void set_waiter(const int *signals, struct task *waiter)
+{
+	for (; *signals != 0; signals++) {
+		watch_for(*signals)->waiter = waiter;
+	}
+}
+
 SUSPENDS int signal_wait(const int *signals)
 {
 	int number = take_pending(signals);
 	enum wake why = WAKE_EVENT;
 	while (number == 0 && why == WAKE_EVENT) {
 		struct watch *first = watch_for(*signals);
-		waiter = task_self();
+		set_waiter(signals, task_self());
 		uv_ref((uv_handle_t *)&first->handle); // who waits keeps the loop running
 		why = task_wait(DEADLINE_NEVER);
 		uv_unref((uv_handle_t *)&first->handle);
-		waiter = NULL;
+		set_waiter(signals, NULL);
 		number = take_pending(signals);
 	}
 	return number;

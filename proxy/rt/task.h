@@ -95,7 +95,8 @@ SUSPENDS void task_join(struct task *task);
 
 /*
  * Wait for one of the signals (0-terminated list). Returns its number, 0 when
- * cancelled. One task at a time.
+ * cancelled. Several tasks may wait, each for
+ * signals of its own.
  */
 SUSPENDS int signal_wait(const int *signals);
 

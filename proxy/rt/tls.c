@@ -9,6 +9,7 @@
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PIN_LEN 44 // SHA-256 in base64
@@ -185,6 +186,19 @@ struct tls_server *tls_server_new(const struct tls_certificate *certificates,
 		server->contexts[server->count] = context;
 	}
 	return server;
+}
+
+uint64_t tls_server_valid_until_s(const struct tls_server *server, size_t index)
+{
+	struct tm until;
+
+	if (index >= server->count ||
+	    ASN1_TIME_to_tm(
+		    X509_get0_notAfter(SSL_CTX_get0_certificate(server->contexts[index])),
+		    &until) != 1) {
+		return 0;
+	}
+	return (uint64_t)timegm(&until);
 }
 
 void tls_server_free(struct tls_server *server)

@@ -8,6 +8,7 @@
 #include "proxy/base/failure.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 enum tls_version { TLS_1_2, TLS_1_3, TLS_1_0 /* old devices; a listener that says so */ };
 
@@ -27,6 +28,9 @@ struct tls_server *tls_server_new(const struct tls_certificate *certificates,
 				  size_t count, enum tls_version minimum,
 				  struct failure *failure);
 void tls_server_free(struct tls_server *server);
+
+/* Unix time after which the certificate with this index is worth nothing; 0: none. */
+uint64_t tls_server_valid_until_s(const struct tls_server *server, size_t index);
 
 struct tls_client_settings {
 	const char *ca_file;            // NULL: the system's

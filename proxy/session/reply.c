@@ -134,6 +134,9 @@ SUSPENDS enum next reply_refusal(struct session *session, const char *answer,
 {
 	const uint32_t reference = new_reference();
 
+	if (session->signed_in) {
+		metrics_refused(failure->kind);
+	}
 	log_reference(session, reference, answer, failure);
 	return reply_format(session, "-ERR %s (ref %06" PRIX32 ")", answer, reference);
 }

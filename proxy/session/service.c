@@ -19,12 +19,19 @@ static bool open_upstreams(struct service *service, struct failure *failure)
 	return true;
 }
 
+static void note_certificates(const struct service *service)
+{
+	for (size_t i = 0; i < METRICS_CERTIFICATES; i++) {
+		metrics_certificate(
+			i, service->tls ? tls_server_valid_until_s(service->tls, i) : 0);
+	}
+}
+
 bool service_init(struct service *service, const struct config *config,
 		  struct failure *failure)
 {
 	*service = (struct service){
 		.config = config,
-		.locks = locks_new(),
 		.leftovers = leftovers_new(),
 	};
 	if (config->certificate_count > 0) {
@@ -40,6 +47,7 @@ bool service_init(struct service *service, const struct config *config,
 		service_release(service);
 		return false;
 	}
+	note_certificates(service);
 	return true;
 }
 
@@ -53,7 +61,6 @@ void service_release(struct service *service)
 		tls_server_free(service->tls);
 	}
 	leftovers_free(service->leftovers);
-	locks_free(service->locks);
 	*service = (struct service){ 0 };
 }
 

@@ -1,21 +1,22 @@
 /*
- * What all sessions of a worker share: configuration, certificates, routes, locks.
+ * What all sessions of a worker share: configuration, certificates, routes.
  */
 #ifndef PROXY_SESSION_SERVICE_H
 #define PROXY_SESSION_SERVICE_H
 
-#include "proxy/keeper/lock.h"
+#include "proxy/ipc/keeper_client.h"
 #include "proxy/mailbox/leftover.h"
 #include "proxy/upstream/upstream.h"
 
 struct service {
-	const struct config *config; // borrowed
-	struct tls_server *tls;      // owned; NULL: no certificate
-	struct upstream *upstreams;  // owned; one per route, same order
-	struct locks *locks;         // owned
-	struct leftovers *leftovers; // owned
-	struct session *sessions;    // session::next, every session that runs
+	const struct config *config;  // borrowed
+	struct tls_server *tls;       // owned; NULL: no certificate
+	struct upstream *upstreams;   // owned; one per route, same order
+	struct keeper_client *keeper; // borrowed; NULL: no locks, no throttle
+	struct leftovers *leftovers;  // owned
+	struct session *sessions;     // session::next, every session that runs
 	uint32_t session_count;
+	struct gate session_ended; // opened whenever one ends
 };
 
 /* FAILURE_PERMANENT: a certificate or CA file that cannot be used, by name. */

@@ -15,24 +15,6 @@
 #define TLS_HANDSHAKE_RECORD 0x16 // the first octet of a ClientHello (RFC 8446 5.1)
 #define CLOSE_MS 1000             // for the last answer to get out
 
-static const char *const end_names[] = {
-	[SESSION_QUIT] = "quit",
-	[SESSION_QUIT_UNCOMMITTED] = "quit, deletions not proven",
-	[SESSION_QUIT_EARLY] = "quit before sign-in",
-	[SESSION_CLIENT_GONE] = "client gone",
-	[SESSION_IDLE] = "idle",
-	[SESSION_WRITE_STALL] = "the client reads nothing",
-	[SESSION_SIGN_IN_TIMEOUT] = "sign-in took too long",
-	[SESSION_ERRORS] = "too many errors",
-	[SESSION_INJECTION] = "commands before TLS",
-	[SESSION_TLS_FAILED] = "TLS failed",
-	[SESSION_PROXY_REFUSED] = "PROXY header refused",
-	[SESSION_UPSTREAM] = "upstream lost",
-	[SESSION_TRUNCATED] = "message broke off",
-	[SESSION_CANCELLED] = "shutdown",
-	[SESSION_REFUSED] = "too many sessions",
-};
-
 /* Who has not signed in has no more time to read than to write. */
 uint64_t session_write_deadline_ms(const struct session *session)
 {
@@ -220,6 +202,8 @@ static struct session *create(struct service *service,
 	session->next = service->sessions;
 	service->sessions = session;
 	service->session_count++;
+	metrics_count(METRICS_CONNECTIONS);
+	metrics_move(&session->state, METRICS_STATE_AUTHORIZATION);
 	return session;
 }
 
@@ -248,7 +232,7 @@ static void log_end_of(const struct session *session, uint64_t hash)
 	log_string(&line, "peer", session->peer);
 	log_string(&line, "tls", stream_tls_text(session->client));
 	log_text(&line, "user", buffer_bytes(&session->user));
-	log_string(&line, "reason", end_names[session->end]);
+	log_string(&line, "reason", session_end_name(session->end));
 	log_seconds(&line, "seconds", loop_now_ms() - session->started_ms);
 	if (session->signed_in) {
 		log_string(&line, "upstream", session->maildrop.upstream->route->server);
@@ -275,6 +259,7 @@ static void unlink_session(struct session *session)
 	}
 	*link = session->next;
 	session->service->session_count--;
+	gate_open(&session->service->session_ended);
 }
 
 /* Politely, unless the client would take half an answer for a whole one. */
@@ -291,13 +276,23 @@ SUSPENDS static void hang_up(struct session *session)
 	stream_close(session->client);
 }
 
+static void count_end_of(struct session *session)
+{
+	metrics_move(&session->state, METRICS_STATE_NONE);
+	metrics_ended(session->end);
+	if (stream_octets_in(session->client) == 0) {
+		metrics_count(METRICS_SILENT);
+	}
+}
+
 /* The one way out. The client first: it need not wait for our LOGOUT. */
 SUSPENDS static void finish(struct session *session)
 {
+	count_end_of(session);
 	log_end_of(session, session->end == SESSION_QUIT
 				    ? snapshot_hash(&session->maildrop.snapshot)
 				    : session->hash_at_start);
-	lock_give_back(session->maildrop.lock);
+	keeper_unlock(session->maildrop.lock);
 	session->maildrop.lock = NULL;
 	unlink_session(session);
 	hang_up(session);

@@ -14,6 +14,7 @@
 
 #include "protocol/pop3_command.h"
 #include "protocol/pop3_line.h"
+#include "proxy/base/metrics.h"
 #include "proxy/mailbox/maildrop.h"
 #include "proxy/session/session.h"
 
@@ -28,25 +29,6 @@ enum next {
 	NEXT_COMMAND, // read another one
 	NEXT_STATE,   // this state is over: AUTHORIZATION or TRANSACTION is done
 	NEXT_CLOSE,   // hang up; session.end says why
-};
-
-/* The one reason a session ended: log field and metric label. */
-enum session_end {
-	SESSION_QUIT,             // in TRANSACTION, UPDATE done
-	SESSION_QUIT_UNCOMMITTED, // QUIT answered -ERR
-	SESSION_QUIT_EARLY,       // in AUTHORIZATION
-	SESSION_CLIENT_GONE,
-	SESSION_IDLE,
-	SESSION_WRITE_STALL,
-	SESSION_SIGN_IN_TIMEOUT,
-	SESSION_ERRORS, // too many
-	SESSION_INJECTION,
-	SESSION_TLS_FAILED,
-	SESSION_PROXY_REFUSED, // no PROXY header where one must be, or not from there
-	SESSION_UPSTREAM,      // lost, and nothing honest could be answered
-	SESSION_TRUNCATED,     // a message broke off: reset
-	SESSION_CANCELLED,     // shutdown
-	SESSION_REFUSED,       // too many sessions
 };
 
 struct session {
@@ -67,7 +49,7 @@ struct session {
 	bool user_given;    // by USER, PASS may follow
 	unsigned errors;
 	unsigned long_lines;
-	unsigned failed_sign_ins;
+	enum metrics_state state;
 	bool signed_in;
 	bool committing; // must not be cancelled
 	bool in_answer;  // a listing or message is begun, not ended: hang up hard

@@ -8,12 +8,51 @@
 
 #include <inttypes.h>
 
+#define GRID_MS 1000
+#define KEEPER_MS 5000 // a keeper that was killed is replaced well within that
+
+SUSPENDS static bool open_destination(struct session *session,
+				      const struct destination *destination,
+				      enum sasl_mechanism mechanism, struct bytes secret,
+				      struct failure *failure)
+{
+	const struct config_limits *limits = &session->service->config->limits;
+	const struct maildrop_request request = {
+		.upstream = destination->upstream,
+		.keeper = session->service->keeper,
+		.leftovers = session->service->leftovers,
+		.mechanism = mechanism,
+		.user = buffer_bytes(&destination->user),
+		.secret = secret,
+		.folder = destination_folder(destination),
+		.client = { stream_peer(session->client), session->id },
+	};
+
+	return maildrop_open(&session->maildrop, &request,
+			     loop_deadline_ms(limits->upstream_sign_in_ms), NULL,
+			     failure);
+}
+
+static enum keeper_outcome outcome_of(bool opened, const struct failure *failure)
+{
+	if (opened || failure->kind == FAILURE_IN_USE) {
+		return KEEPER_RIGHT;
+	}
+	return failure->kind == FAILURE_AUTH ? KEEPER_WRONG : KEEPER_NO_ANSWER;
+}
+
+/* Before anything is asked upstream the keeper says whether and when it may be. */
 SUSPENDS static bool attempt(struct session *session, enum sasl_mechanism mechanism,
 			     struct bytes user, struct bytes secret,
 			     struct failure *failure)
 {
-	const struct config_limits *limits = &session->service->config->limits;
+	const struct keeper_sign_in who = {
+		.address = stream_peer(session->client),
+		.account = user,
+		.secret = secret,
+	};
 	struct destination destination;
+	uint64_t delay_ms = 0;
 	bool opened;
 
 	if (!sasl_is_safe(mechanism, user) || !sasl_is_safe(mechanism, secret) ||
@@ -22,50 +61,41 @@ SUSPENDS static bool attempt(struct session *session, enum sasl_mechanism mechan
 				   "the credential is empty or holds octets that no mail "
 				   "server takes");
 	}
-	opened = destination_find(session->service, user, &destination, failure);
-	if (opened) {
-		const struct maildrop_request request = {
-			.upstream = destination.upstream,
-			.locks = session->service->locks,
-			.leftovers = session->service->leftovers,
-			.mechanism = mechanism,
-			.user = buffer_bytes(&destination.user),
-			.secret = secret,
-			.folder = destination_folder(&destination),
-			.client = { stream_peer(session->client), session->id },
-		};
-
-		opened = maildrop_open(&session->maildrop, &request,
-				       loop_deadline_ms(limits->upstream_sign_in_ms),
-				       NULL, failure);
+	if (!keeper_ask(session->service->keeper, &who, loop_deadline_ms(KEEPER_MS),
+			&delay_ms, failure)) {
+		if (failure->kind == FAILURE_AUTH) {
+			metrics_count(METRICS_THROTTLED);
+		}
+		return false;
 	}
+	task_sleep_until(loop_deadline_ms(delay_ms));
+	opened = destination_find(session->service, user, &destination, failure) &&
+		 open_destination(session, &destination, mechanism, secret, failure);
 	destination_release(&destination);
+	keeper_tell(session->service->keeper, &who, outcome_of(opened, failure));
 	return opened;
 }
 
-/* Guessing gets slower with every wrong password of a session. */
-SUSPENDS static void delay_refusal(struct session *session, const struct failure *failure)
+/*
+ * Refusals come on a grid of whole seconds after the try, so that their time does not
+ * tell an unknown user from a wrong password. How often one may try is the keeper's word.
+ */
+SUSPENDS static void wait_for_grid(const struct session *session, uint64_t since_ms)
 {
-	const struct config_limits *limits = &session->service->config->limits;
-	uint64_t delay_ms = limits->sign_in_delay_min_ms;
+	const uint64_t elapsed_ms = loop_now_ms() - since_ms;
 
-	if (failure->kind != FAILURE_AUTH) {
-		return;
+	if (session->service->config->limits.sign_in_delay_max_ms > 0) {
+		task_sleep_until(since_ms + (elapsed_ms / GRID_MS + 1) * GRID_MS);
 	}
-	for (unsigned i = 0; i < session->failed_sign_ins && delay_ms < UINT32_MAX; i++) {
-		delay_ms *= 2;
-	}
-	if (delay_ms > limits->sign_in_delay_max_ms) {
-		delay_ms = limits->sign_in_delay_max_ms;
-	}
-	session->failed_sign_ins++;
-	task_sleep_until(loop_deadline_ms(delay_ms));
 }
 
 SUSPENDS static enum next refuse(struct session *session, uint64_t since_ms,
 				 const struct failure *failure)
 {
-	delay_refusal(session, failure);
+	metrics_sign_in_failed(failure->kind);
+	if (failure->kind == FAILURE_AUTH) {
+		wait_for_grid(session, since_ms);
+	}
 	session->sign_in_deadline_ms += loop_now_ms() - since_ms;
 	return session_count_error(session, reply_failure(session, failure));
 }
@@ -79,15 +109,33 @@ SUSPENDS enum next sign_in_malformed(struct session *session)
 	return refuse(session, loop_now_ms(), &failure);
 }
 
+/* Who still signs in the old ways is what an operator wants to know before he ends them.
+ */
+static void count_sign_in(const struct session *session)
+{
+	const struct bytes tls = bytes_of(stream_tls_text(session->client));
+
+	metrics_count(METRICS_SIGN_INS);
+	if (!stream_is_tls(session->client)) {
+		metrics_count(METRICS_SIGN_INS_WITHOUT_TLS);
+	} else if (bytes_has_prefix(tls, "TLSV1 ") || bytes_has_prefix(tls, "TLSV1.1 ")) {
+		metrics_count(METRICS_SIGN_INS_LEGACY_TLS);
+	}
+}
+
 SUSPENDS enum next sign_in(struct session *session, enum sasl_mechanism mechanism,
 			   struct bytes user, struct bytes secret)
 {
 	const uint64_t since = loop_now_ms();
 	struct failure failure;
 
+	metrics_move(&session->state, METRICS_STATE_SIGNING_IN);
 	if (!attempt(session, mechanism, user, secret, &failure)) {
+		metrics_move(&session->state, METRICS_STATE_AUTHORIZATION);
 		return refuse(session, since, &failure);
 	}
+	metrics_move(&session->state, METRICS_STATE_TRANSACTION);
+	count_sign_in(session);
 	session->signed_in = true;
 	session->hash_at_start = snapshot_hash(&session->maildrop.snapshot);
 	if (reply_ok(session, "%" PRIu32 " messages (%" PRIu64 " octets)",

@@ -165,6 +165,7 @@ static void compare_size(struct session *session, const struct message *message,
 	if (body->octets == message->octets) {
 		return;
 	}
+	metrics_count(METRICS_WRONG_SIZES);
 	if (upstream->wrong_sizes++ == 0) {
 		log_say(LOG_WARNING, "sizes differ",
 			"server %s says RFC822.SIZE %" PRIu64 " for a message of %" PRIu64
@@ -232,10 +233,12 @@ SUSPENDS static enum next give(struct session *session, struct message *message,
 	}
 	session->in_answer = false;
 	session->retrieved_octets += convert.octets;
+	metrics_add(METRICS_OCTETS_RETRIEVED, convert.octets);
 	if (!whole) {
 		return NEXT_COMMAND;
 	}
 	session->retrieved++;
+	metrics_count(METRICS_MESSAGES_RETRIEVED);
 	compare_size(session, message, body);
 	return mark_read(session, message);
 }

@@ -14,6 +14,8 @@ static void note_removed(struct session *session)
 			session->removed_octets += snapshot->messages[i].octets;
 		}
 	}
+	metrics_add(METRICS_MESSAGES_DELETED, session->removed);
+	metrics_add(METRICS_OCTETS_DELETED, session->removed_octets);
 }
 
 static const char *refusal_for(enum commit result, const struct failure *failure)
@@ -26,16 +28,27 @@ static const char *refusal_for(enum commit result, const struct failure *failure
 		       : "[SYS/TEMP] some deleted messages were not removed";
 }
 
+static void count_commit(const struct session *session, uint64_t since_ms)
+{
+	if (session->maildrop.snapshot.deleted > 0) {
+		metrics_step(session->maildrop.upstream->metrics, METRICS_STEP_COMMIT,
+			     loop_now_ms() - since_ms);
+	}
+}
+
 SUSPENDS void update(struct session *session)
 {
+	const uint64_t since_ms = loop_now_ms();
 	struct failure failure;
 	enum commit result;
 
+	metrics_move(&session->state, METRICS_STATE_UPDATE);
 	session->committing = true;
 	result = commit_deletions(&session->maildrop, &failure);
+	count_commit(session, since_ms);
 	session->committing = false;
 	/* Before the answer: the client may sign in again as soon as it has it. */
-	lock_give_back(session->maildrop.lock);
+	keeper_unlock(session->maildrop.lock);
 	session->maildrop.lock = NULL;
 	if (result == COMMIT_DONE) {
 		session->end = SESSION_QUIT;

@@ -399,6 +399,7 @@ SUSPENDS void imap_close(struct imap *imap)
 		stream_flush(imap->stream, loop_deadline_ms(1000), &ignored);
 	}
 	stream_close(imap->stream);
+	metrics_gauge_down(METRICS_UPSTREAM_CONNECTIONS);
 	imap_wire_release(&imap->wire);
 	free(imap);
 }

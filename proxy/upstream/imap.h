@@ -67,6 +67,7 @@ struct imap_timing {
 	uint64_t ms[IMAP_STAGES];
 	enum imap_stage stage; // under way, or where it failed
 	uint64_t since_ms;     // of the stage under way; 0: none
+	uint32_t metrics;      // where it is counted, too: upstream.metrics
 };
 
 /* The next stage begins, the one under way ends. timing NULL is fine. */
@@ -76,7 +77,7 @@ void imap_timing_end(struct imap_timing *timing);
 /*
  * Connect, TLS, greeting, capabilities, ID, sign in. No credential is sent before
  * everything else is verified. deadline_ms bounds the whole; each step has its own
- * limit besides. timing may be NULL. NULL on failure:
+ * limit besides. NULL on failure:
  * FAILURE_AUTH: the server says the credential is wrong. FAILURE_PERMANENT: certificate,
  * no usable sign-in mechanism, account blocked. FAILURE_TEMPORARY: anything else.
  */

@@ -415,10 +415,17 @@ SUSPENDS static bool sign_in(struct imap *imap, const struct imap_credential *cr
 	return sign_in_refused(imap, failure);
 }
 
+_Static_assert((int)IMAP_STAGE_CONNECT == (int)METRICS_STEP_CONNECT &&
+		       (int)IMAP_STAGE_SELECT == (int)METRICS_STEP_FOLDER,
+	       "a stage is a step of the metrics");
+
 void imap_timing_end(struct imap_timing *timing)
 {
 	if (timing && timing->since_ms > 0) {
-		timing->ms[timing->stage] += loop_now_ms() - timing->since_ms;
+		const uint64_t ms = loop_now_ms() - timing->since_ms;
+
+		metrics_step(timing->metrics, (enum metrics_step)timing->stage, ms);
+		timing->ms[timing->stage] += ms;
 		timing->since_ms = 0;
 	}
 }
@@ -479,6 +486,7 @@ static struct imap *create(struct upstream *upstream, struct stream *stream,
 	imap->upstream = upstream;
 	imap->stream = stream;
 	imap->ceiling_ms = deadline_ms;
+	metrics_gauge_up(METRICS_UPSTREAM_CONNECTIONS);
 	imap->last_heard_ms = loop_now_ms();
 	imap_wire_init(&imap->wire, NULL);
 	if (getrandom(secret, sizeof(secret), 0) != (ssize_t)sizeof(secret)) {
@@ -501,6 +509,7 @@ SUSPENDS struct imap *imap_open(struct upstream *upstream,
 	struct stream *stream;
 	struct imap *imap;
 
+	timing->metrics = upstream->metrics;
 	imap_timing_enter(timing, IMAP_STAGE_CONNECT);
 	stream = connect_host(route->host, route->port, loopback_only,
 			      connect_ms < deadline_ms ? connect_ms : deadline_ms,
@@ -520,6 +529,7 @@ SUSPENDS struct imap *imap_open(struct upstream *upstream,
 		imap_close(imap);
 		return NULL;
 	}
+	imap_timing_end(timing);
 	return imap;
 }
 

@@ -11,7 +11,11 @@ bool upstream_init(struct upstream *upstream, const struct config_route *route,
 		.pin_count = route->pin_count,
 	};
 
-	*upstream = (struct upstream){ .route = route, .limits = limits };
+	*upstream = (struct upstream){
+		.route = route,
+		.limits = limits,
+		.metrics = metrics_find_route(route->match, route->server),
+	};
 	if (route->security == CONFIG_IMAP_PLAIN) {
 		return true;
 	}

@@ -4,6 +4,7 @@
 #ifndef PROXY_UPSTREAM_UPSTREAM_H
 #define PROXY_UPSTREAM_UPSTREAM_H
 
+#include "proxy/base/metrics.h"
 #include "proxy/config/config.h"
 
 struct upstream {
@@ -11,6 +12,7 @@ struct upstream {
 	const struct config_limits *limits; // borrowed
 	struct tls_client *tls;             // owned; NULL for a plain connection
 	uint64_t wrong_sizes; // messages whose RFC822.SIZE was not their size
+	uint32_t metrics;     // its place in the metrics
 };
 
 /* FAILURE_PERMANENT: a CA file or client certificate that cannot be used. */

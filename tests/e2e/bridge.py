@@ -84,7 +84,7 @@ class Bridge:
         if self._tls and "tls" not in config:
             certificate = self._tls.server
             config["tls"] = {"certificate": certificate.chain, "key": certificate.key}
-        config["limits"] = {"sign-in-delay": "off", **config.get("limits", {})}
+        config["limits"] = {"sign-in-delay": "off", "drain": "10ms", **config.get("limits", {})}
         config["log"] = {"level": "debug", **config.get("log", {})}
         return config
 
@@ -166,26 +166,23 @@ class Bridge:
                                        if line.get("ref") == name],
                               5, f"a log line with ref={name}")
 
+    def pids(self):
+        """The master first, then its roles."""
+        children = [int(pid) for pid in os.listdir("/proc")
+                    if pid.isdigit() and _parent(pid) == self.process.pid]
+        return [self.process.pid, *sorted(children)]
+
     def rss_kib(self):
-        return self._status("VmRSS")
+        return sum(_status(pid, "VmRSS") for pid in self.pids())
 
     def peak_rss_kib(self):
-        return self._status("VmHWM")
-
-    def _status(self, key):
-        with open(f"/proc/{self.process.pid}/status", encoding="ascii") as status:
-            for line in status:
-                if line.startswith(key + ":"):
-                    return int(line.split()[1])
-        raise AssertionError(f"no {key} of process {self.process.pid}")
+        return sum(_status(pid, "VmHWM") for pid in self.pids())
 
     def descriptors(self):
-        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+        return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in self.pids())
 
     def cpu_seconds(self):
-        with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as stat:
-            fields = stat.read().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return sum(_cpu_seconds(pid) for pid in self.pids())
 
     # The end ----------------------------------------------------------------------
 
@@ -216,6 +213,31 @@ class Bridge:
             self._stderr.close()
             print(f"--- popbridge's standard error\n{self.stderr[-20000:]}")
             net.remove_folder(self.folder)
+
+
+def _stat(pid):
+    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stat:
+        return stat.read().rsplit(")", 1)[1].split()
+
+
+def _parent(pid):
+    try:
+        return int(_stat(pid)[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def _cpu_seconds(pid):
+    fields = _stat(pid)
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _status(pid, key):
+    with open(f"/proc/{pid}/status", encoding="ascii") as status:
+        for line in status:
+            if line.startswith(key + ":"):
+                return int(line.split()[1])
+    raise AssertionError(f"no {key} of process {pid}")
 
 
 def run(*arguments, stdin=b"", seconds=60, environment=None):

@@ -417,7 +417,8 @@ def test_hostile_user_names_do_not_break_the_log(start_bridge, fake, log_format)
     raw = raw_log(bridge)
     assert raw.endswith(b"\n") and not re.search(rb"[^\n\x20-\x7e]", raw)
     lines = [STRICT[log_format](line) for line in raw.decode("ascii").split("\n")[:-1]]
-    assert {line["event"] for line in lines} == {"listening", "ready", "refused",
+    assert {line["event"] for line in lines} == {"nothing is kept", "listening", "ready",
+                                                 "refused",
                                                  "session ended"}
     assert max(map(len, raw.split(b"\n"))) < 8192
     refused = [line["user"] for line in lines if line["event"] == "refused"]
@@ -445,7 +446,7 @@ def test_a_hostile_server_does_not_break_the_log(start_bridge, fake, log_format)
 
 @pytest.mark.parametrize("level,events", [
     ("error", set()), ("warning", {"refused"}),
-    ("info", {"refused", "listening", "ready"})])
+    ("info", {"refused", "listening", "ready", "nothing is kept"})])
 def test_the_level_says_what_is_left_out(start_bridge, fake, level, events):
     port = net.free_port()
     bridge = start_bridge({"listen": [{"address": f"127.0.0.1:{port}"}],

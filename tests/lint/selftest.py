@@ -10,6 +10,7 @@ import format as layout
 import functions
 import layers
 import private
+import reference
 import suspends
 
 _TASK_H = """#ifndef T_H
@@ -44,6 +45,31 @@ CLEAN = {"proxy/rt/task.h": _TASK_H, "proxy/session/session.c": _CLEAN_C}
 def _session(body, before=""):
     return {**CLEAN, "proxy/session/session.c":
             f'#include "proxy/rt/task.h"\n{before}\n{body}\n'}
+
+
+SETTINGS = {"proxy/config/config_yaml.c": """
+static const cyaml_schema_field_t listener_fields[] = {
+\tTEXT("address", config_raw_listener, address),
+};
+static const cyaml_schema_value_t listener_entry = {
+\tCYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_raw_listener,
+\t\t\t    listener_fields),
+};
+static const cyaml_schema_field_t top_fields[] = {
+\tLIST("listen", config_raw, listen, &listener_entry, LIST_MAX),
+\tTEXT("state", config_raw, state),
+};
+"""}
+DOCUMENTED = """# Text.
+listen:
+  # Text.
+  - address: a
+  - address: b
+
+# Text.
+#state: x
+
+"""
 
 
 # (lint, what is planted, files, words the report must contain)
@@ -93,6 +119,13 @@ PLANTED = [
     (private, "a home folder", {"README.md": "see /home/" + "somebody/notes\n"}, "home"),
     (private, "a registry", {"Dockerfile": "RUN curl https://pypi" + ".org/x\n"},
      "registry"),
+    (reference, "a setting nobody documents",
+     {**SETTINGS, "docker/popbridge.yaml": "# Text.\nlisten:\n  # Text.\n  - address: 1\n"},
+     "state is not documented"),
+    (reference, "a setting nobody reads",
+     {**SETTINGS, "docker/popbridge.yaml": DOCUMENTED + "# Text.\n#stat: x\n"}, "knows no stat"),
+    (reference, "a setting documented twice",
+     {**SETTINGS, "docker/popbridge.yaml": DOCUMENTED + "# Text.\nstate: x\n"}, "second time"),
     (functions, "a long function",
      {"proxy/rt/x.c": "void f(void)\n{\n" + "\tg();\n" * 90 + "}\n"}, "f has 93 lines"),
 ]
@@ -112,8 +145,9 @@ def _run(lint, files):
 
 def main():
     failed = 0
-    for lint in (layers, suspends, banned, layout, private, functions):
-        problems, checked = _run(lint, CLEAN)
+    settings = {**SETTINGS, "docker/popbridge.yaml": DOCUMENTED}
+    for lint in (layers, suspends, banned, layout, private, functions, reference):
+        problems, checked = _run(lint, settings if lint is reference else CLEAN)
         if problems or not checked:
             failed += 1
             print(f"{lint.__name__}: complains of clean code: {problems}")

@@ -50,7 +50,10 @@ static const char full[] = "listen:\n"
 			   "  sign-in-delay: 1s..3s\n"
 			   "log:\n"
 			   "  format: json\n"
-			   "  level: debug\n";
+			   "  level: debug\n"
+			   "web:\n"
+			   "  address: \"127.0.0.1:9111\"\n"
+			   "  host-names: [status.example.com]\n";
 
 /* The full configuration, PEM replaced by the path of a file that is there. */
 static struct config *accepted_full(void)
@@ -148,6 +151,10 @@ static void test_every_limit_is_understood(void **state)
 	assert_int_equal(limits->sign_in_delay_max_ms, 3000);
 	assert_int_equal(config->log_format, LOG_JSON);
 	assert_int_equal(config->log_level, LOG_DEBUG);
+	assert_true(config->web.wanted);
+	assert_int_equal(address_port(&config->web.address), 9111);
+	assert_int_equal(config->web.host_name_count, 1);
+	assert_string_equal(config->web.host_names[0], "status.example.com");
 	config_free(config);
 }
 
@@ -176,6 +183,7 @@ static void test_a_route_alone_is_a_configuration(void **state)
 	assert_int_equal(config->limits.sign_in_delay_max_ms, 15000);
 	assert_int_equal(config->limits.minimum_rate, 1024);
 	assert_int_equal(config->log_level, LOG_INFO);
+	assert_false(config->web.wanted);
 	config_free(config);
 }
 
@@ -430,7 +438,8 @@ static void test_the_description_names_every_effective_value(void **state)
 		"unique-id {uid}, mark-read true, without-uidplus careful\n",
 		"forward-client id, when-locked share, nul replace\n",
 		"limits: sessions 7, 6 from one address\n",
-		"limits: idle 11m, write-stall 2h, sign-in 61s, upstream-sign-in 56s\n",
+		"limits: idle 11m, write-stall 2h, sign-in 61s, upstream-sign-in 56s, "
+		"drain ",
 		"limits: connect 500ms, tls 9s, authenticate 8s, command 7s\n",
 		"limits: minimum-rate 2048 octets a second, sign-in-delay 1s..3s\n",
 		"log: json, level debug\n",

@@ -309,6 +309,24 @@ static void test_a_route_behind_a_wider_one_is_reported(void **state)
 	     "  - {match: \"*@a.example\", server: imaps://b}\n");
 }
 
+static void web_refused(const char *settings, const char *part)
+{
+	refused(printed(ROUTE "listen: [{address: \"127.0.0.1:1110\"}]\nweb: {%s}\n",
+			settings),
+		part);
+}
+
+static void test_the_web_has_an_address_of_its_own_and_plain_host_names(void **state)
+{
+	(void)state;
+	web_refused("address: here", "web.address: ");
+	web_refused("address: \"127.0.0.1:1110\"",
+		    "web.address: is that of listen[0], too");
+	web_refused("host-names: [\"a.example:80\"]", "web.host-names[0]: ");
+	web_refused("host-names: [a.example, \"\"]", "web.host-names[1]: ");
+	web_refused("adress: \"127.0.0.1:9110\"", "address");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -333,6 +351,8 @@ int main(void)
 		cmocka_unit_test(test_limits_have_ranges),
 		cmocka_unit_test(test_the_delay_can_be_off_or_fixed),
 		cmocka_unit_test(test_a_route_behind_a_wider_one_is_reported),
+		cmocka_unit_test(
+			test_the_web_has_an_address_of_its_own_and_plain_host_names),
 	};
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

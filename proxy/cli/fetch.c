@@ -1,0 +1,162 @@
+#include "proxy/cli/fetch.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#define WAIT_S 5
+#define PART 16384
+#define STATUS_AT 9 // behind "HTTP/1.x "
+
+static struct address reachable(const struct address *address)
+{
+	struct address here = *address;
+
+	if (here.socket.ss_family == AF_INET) {
+		struct sockaddr_in *four = (struct sockaddr_in *)&here.socket;
+
+		if (four->sin_addr.s_addr == htonl(INADDR_ANY)) {
+			four->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+		}
+	} else {
+		struct sockaddr_in6 *six = (struct sockaddr_in6 *)&here.socket;
+
+		if (IN6_IS_ADDR_UNSPECIFIED(&six->sin6_addr)) {
+			six->sin6_addr = in6addr_loopback;
+		}
+	}
+	return here;
+}
+
+static void write_name(const struct address *address, char *out, size_t size)
+{
+	char host[ADDRESS_TEXT_MAX];
+
+	address_text(address, host);
+	snprintf(out, size, address->socket.ss_family == AF_INET6 ? "[%s]:%u" : "%s:%u",
+		 host, address_port(address));
+}
+
+static bool send_all(int fd, struct bytes text)
+{
+	while (text.len > 0) {
+		const ssize_t sent = send(fd, text.at, text.len, MSG_NOSIGNAL);
+
+		if (sent < 0 && errno != EINTR) {
+			return false;
+		}
+		bytes_skip(&text, sent > 0 ? (size_t)sent : 0);
+	}
+	return true;
+}
+
+/* To the end of the connection. */
+static bool receive_all(int fd, struct buffer *out)
+{
+	for (;;) {
+		ssize_t got;
+
+		if (!buffer_reserve(out, PART)) {
+			errno = EMSGSIZE;
+			return false;
+		}
+		got = recv(fd, out->data + out->len, PART, 0);
+		if (got == 0) {
+			return true;
+		}
+		if (got < 0 && errno != EINTR) {
+			return false;
+		}
+		out->len += got > 0 ? (size_t)got : 0;
+	}
+}
+
+static bool talk(int fd, const struct address *address, struct bytes request,
+		 struct buffer *answer)
+{
+	const struct timeval limit = { .tv_sec = WAIT_S };
+
+	return setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) == 0 &&
+	       setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) == 0 &&
+	       connect(fd, (const struct sockaddr *)&address->socket, address->len) ==
+		       0 &&
+	       send_all(fd, request) && receive_all(fd, answer);
+}
+
+/* Takes the head off. */
+static bool split(struct buffer *answer, unsigned *status)
+{
+	static const char blank[] = "\r\n\r\n";
+	const char *end = answer->len > 0 ? memmem(answer->data, answer->len, blank,
+						   sizeof(blank) - 1)
+					  : NULL;
+	struct bytes rest = buffer_bytes(answer);
+	uint32_t number;
+
+	if (!end || !bytes_has_prefix(rest, "HTTP/1.")) {
+		return false;
+	}
+	bytes_skip(&rest, STATUS_AT);
+	if (!bytes_take_u32(&rest, &number)) {
+		return false;
+	}
+	end += sizeof(blank) - 1;
+	answer->len -= (size_t)(end - answer->data);
+	memmove(answer->data, end, answer->len);
+	*status = number;
+	return true;
+}
+
+static bool is_askable(const struct config_web *web, struct failure *failure)
+{
+	if (!web->wanted) {
+		failure_set(failure, FAILURE_PERMANENT,
+			    "this configuration has no web section, so nobody can be "
+			    "asked");
+		return failure_advise(failure,
+				      "add web: { address: \"127.0.0.1:9110\" }");
+	}
+	return address_port(&web->address) > 0 ||
+	       failure_set(failure, FAILURE_PERMANENT,
+			   "web.address has port 0, any free one: which one it became is "
+			   "only in the log");
+}
+
+bool fetch(const struct config_web *web, const char *path, unsigned *status,
+	   struct buffer *body, struct failure *failure)
+{
+	char name[ADDRESS_TEXT_MAX + 16];
+	char request[256];
+	struct address address;
+	bool good;
+	int len;
+	int fd;
+
+	if (!is_askable(web, failure)) {
+		return false;
+	}
+	address = reachable(&web->address);
+	write_name(&address, name, sizeof(name));
+	len = snprintf(request, sizeof(request), "GET %s HTTP/1.0\r\nHost: %s\r\n\r\n",
+		       path, name);
+	fd = socket(address.socket.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	good = len > 0 && (size_t)len < sizeof(request) && fd >= 0 &&
+	       talk(fd, &address, (struct bytes){ request, (size_t)len }, body);
+	if (!good) {
+		failure_set(failure, FAILURE_TEMPORARY, "http://%s/: %s", name,
+			    strerror(errno));
+		failure_advise(failure, "is popbridge running with this configuration?");
+	} else if (!split(body, status)) {
+		good = failure_set(failure, FAILURE_TEMPORARY,
+				   "http://%s/: that is no popbridge", name);
+	}
+	if (fd >= 0) {
+		close(fd);
+	}
+	return good;
+}

@@ -1,0 +1,157 @@
+#include "proxy/ops/master.h"
+
+#include "proxy/base/memory.h"
+#include "proxy/ops/roster.h"
+#include "proxy/rt/tls_self_signed.h"
+#include "proxy/session/service.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+struct master {
+	const struct source *source;
+	struct roster roster;
+	int result;
+};
+
+static uint32_t worker_count(const struct config *config)
+{
+	return config->workers > 0 ? config->workers : 1;
+}
+
+/* The same eyes as the workers': certificates and CA files are opened too. */
+static bool is_usable(const struct config *config, struct failure *failure)
+{
+	struct service service;
+
+	if (config->self_signed && !tls_self_signed_ensure(config->state, failure)) {
+		return false;
+	}
+	if (!service_init(&service, config, failure)) {
+		return false;
+	}
+	service_release(&service);
+	return true;
+}
+
+static void take_setting(struct roster *roster, struct config *config, int text_fd)
+{
+	if (roster->setting.config) {
+		config_free(roster->setting.config);
+		close(roster->setting.text_fd);
+	}
+	roster->setting = (struct setting){ config, text_fd };
+	roster->drain_ms = (uint32_t)config->limits.drain_ms;
+	log_setup(config->log_level, config->log_format);
+}
+
+static void log_not_reloaded(const char *why, size_t len)
+{
+	log_say(LOG_ERROR, "not reloaded", "the old configuration stays: %.*s", (int)len,
+		why);
+}
+
+/* SIGHUP: anything wrong, and the old configuration stays. */
+SUSPENDS static void reload(struct master *master)
+{
+	struct config_errors errors = { 0 };
+	struct failure failure;
+	int text_fd = -1;
+	struct config *config = source_load(master->source, &text_fd, &errors);
+
+	if (!config) {
+		log_not_reloaded(errors.text.data, errors.text.len);
+	} else if (!is_usable(config, &failure) ||
+		   !doors_open(&master->roster.doors, config, master->roster.slot_count,
+			       &failure)) {
+		log_not_reloaded(failure.text, sizeof(failure.text));
+		config_free(config);
+		close(text_fd);
+	} else {
+		if (worker_count(config) != master->roster.slot_count) {
+			log_say(LOG_WARNING, "reload", "workers: takes a restart");
+		}
+		take_setting(&master->roster, config, text_fd);
+		roster_replace_workers(&master->roster);
+		doors_log(&master->roster.doors, master->roster.setting.config);
+		log_say(LOG_INFO, "reloaded", "new sessions use the new configuration");
+	}
+	config_errors_release(&errors);
+}
+
+/* Until somebody says stop. */
+SUSPENDS static void obey_signals(struct master *master)
+{
+	static const int signals[] = { SIGTERM, SIGINT, SIGHUP, 0 };
+
+	for (;;) {
+		if (signal_wait(signals) != SIGHUP) {
+			return;
+		}
+		reload(master);
+	}
+}
+
+/* The master's other tasks wait for their processes at gates that this opens. */
+SUSPENDS static void reap(void *argument)
+{
+	static const int signals[] = { SIGCHLD, 0 };
+
+	(void)argument;
+	while (signal_wait(signals) == SIGCHLD) {
+		process_reap();
+	}
+}
+
+SUSPENDS static void run(void *argument)
+{
+	struct master *master = argument;
+	struct failure failure;
+	struct task *reaper = task_start_child(reap, NULL);
+	const bool started = roster_start(&master->roster, &failure);
+
+	if (started) {
+		doors_log(&master->roster.doors, master->roster.setting.config);
+		log_say(LOG_INFO, "ready", "popbridge " POPBRIDGE_VERSION);
+		obey_signals(master);
+		log_say(LOG_INFO, "stopping", "sessions have %" PRIu32 " ms to end",
+			master->roster.drain_ms);
+		signal(SIGINT, SIG_IGN);
+		signal(SIGTERM, SIG_IGN);
+	} else {
+		log_say(LOG_ERROR, "not started", "%s", failure.text);
+	}
+	roster_stop(&master->roster);
+	task_cancel(reaper);
+	task_join(reaper);
+	master->result = started ? 0 : 1;
+}
+
+int master_run(const struct source *source, struct config *config, int text_fd)
+{
+	struct master master = { .source = source, .result = 1 };
+	struct failure failure;
+
+	take_setting(&master.roster, config, text_fd);
+	master.roster.slot_count = worker_count(config);
+	master.roster.metrics = memfd_create("popbridge-metrics", MFD_CLOEXEC);
+	if (getrandom(master.roster.key, CONTROL_KEY_BYTES, 0) != CONTROL_KEY_BYTES) {
+		abort();
+	}
+	loop_open();
+	if (is_usable(config, &failure) && process_setup(&failure)) {
+		task_start(run, &master);
+		loop_run();
+	} else {
+		log_say(LOG_ERROR, "not started", "%s", failure.text);
+	}
+	loop_close();
+	close(master.roster.metrics);
+	close(master.roster.setting.text_fd);
+	config_free(master.roster.setting.config);
+	return master.result;
+}

@@ -1,0 +1,438 @@
+/*
+ * All goes well: a role starts, says READY, and runs until it is told to DRAIN. What can
+ * go wrong: it dies (another is started, later and later if it dies at once), it does not
+ * start (likewise), it does not end (killed).
+ */
+#include "proxy/ops/roster.h"
+
+#include "proxy/base/memory.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define READY_MS 15000
+#define GRACE_MS 5000 // after the drain limit, for the last commits
+#define BACK_OFF_FIRST_MS 50
+#define BACK_OFF_MAX_MS 30000
+#define STEADY_MS 10000 // who lived this long did not die of its start
+
+/* START, READY. On failure the process is killed and freed. */
+SUSPENDS static bool initiate(struct process *process,
+			      const struct control_message *start,
+			      const struct channel_descriptors *descriptors,
+			      struct failure *failure)
+{
+	struct control_message answer;
+
+	if (control_send(process->channel, start, descriptors, failure) &&
+	    control_receive(process->channel, &answer, NULL, loop_deadline_ms(READY_MS),
+			    failure) &&
+	    answer.type == CONTROL_READY) {
+		return true;
+	}
+	process_kill(process, SIGKILL);
+	process_wait(process, DEADLINE_NEVER);
+	failure_prefix(failure, "%s %s", process->role, process_end_text(process));
+	process_free(process);
+	return false;
+}
+
+static void add(struct channel_descriptors *descriptors, int fd)
+{
+	if (descriptors->count < CHANNEL_DESCRIPTORS_MAX) {
+		descriptors->list[descriptors->count++] = fd;
+	}
+}
+
+/* The keeper gets one end, the worker will get the other: -1 where there is no keeper. */
+SUSPENDS static int introduce(struct roster *roster)
+{
+	const struct control_message message = { .type = CONTROL_KEEPER };
+	struct channel_descriptors one = { .count = 1 };
+	struct failure ignored;
+	int ends[2];
+
+	if (!roster->keeper || !channel_pair(ends)) {
+		return -1;
+	}
+	one.list[0] = ends[0];
+	control_send(roster->keeper->channel, &message, &one, &ignored);
+	close(ends[0]);
+	return ends[1];
+}
+
+SUSPENDS static struct process *start_worker(struct slot *slot, struct failure *failure)
+{
+	struct roster *roster = slot->roster;
+	const struct config *config = roster->setting.config;
+	struct control_message start = { .type = CONTROL_START, .slot = slot->number };
+	struct channel_descriptors *all = memory_new(sizeof(*all));
+	struct process *process = process_spawn("worker", failure);
+	int keeper;
+
+	if (!process) {
+		free(all);
+		return NULL;
+	}
+	add(all, roster->setting.text_fd);
+	add(all, roster->metrics);
+	keeper = introduce(roster);
+	if (keeper >= 0) {
+		start.keeper = 1;
+		add(all, keeper);
+	}
+	for (size_t i = 0; i < config->listener_count; i++) {
+		add(all, doors_socket(&roster->doors, config, i, slot->number));
+	}
+	for (size_t i = 0; i < CONTROL_KEY_BYTES; i++) {
+		start.key[i] = roster->key[i];
+	}
+	if (!initiate(process, &start, all, failure)) {
+		process = NULL;
+	}
+	if (keeper >= 0) {
+		close(keeper);
+	}
+	free(all);
+	return process;
+}
+
+/* A process that was told to drain: waited for, then killed. */
+struct leaver {
+	struct roster *roster;
+	struct process *process;
+};
+
+static void forget_leaver(struct roster *roster, const struct process *process)
+{
+	for (size_t i = 0; i < sizeof(roster->leavers) / sizeof(roster->leavers[0]);
+	     i++) {
+		if (roster->leavers[i] == process) {
+			roster->leavers[i] = NULL;
+		}
+	}
+	roster->leaving--;
+	gate_open(&roster->changed);
+}
+
+SUSPENDS static void see_off(void *argument)
+{
+	const struct leaver leaver = *(struct leaver *)argument;
+	struct process *process = leaver.process;
+
+	free(argument);
+	if (!process_wait(process,
+			  loop_deadline_ms(leaver.roster->drain_ms + GRACE_MS))) {
+		log_say(LOG_WARNING, "role killed", "%s did not end in time",
+			process->role);
+		process_kill(process, SIGKILL);
+		process_wait(process, DEADLINE_NEVER);
+	}
+	forget_leaver(leaver.roster, process);
+	process_free(process);
+}
+
+SUSPENDS static void let_go(struct roster *roster, struct process *process)
+{
+	const struct control_message drain = { .type = CONTROL_DRAIN,
+					       .milliseconds = roster->drain_ms };
+	struct leaver *leaver = memory_new(sizeof(*leaver));
+	struct failure ignored;
+
+	control_send(process->channel, &drain, NULL, &ignored);
+	for (size_t i = 0; i < sizeof(roster->leavers) / sizeof(roster->leavers[0]);
+	     i++) {
+		if (!roster->leavers[i]) {
+			roster->leavers[i] = process;
+			break;
+		}
+	}
+	*leaver = (struct leaver){ roster, process };
+	roster->leaving++;
+	task_start(see_off, leaver);
+}
+
+/* Waits longer each time a role dies young. False: the service stops. */
+SUSPENDS static bool back_off(struct roster *roster, uint64_t *delay_ms,
+			      uint64_t lived_ms)
+{
+	const uint64_t until_ms = loop_deadline_ms(*delay_ms);
+	struct failure ignored;
+
+	while (!roster->stopping && loop_now_ms() < until_ms &&
+	       gate_wait(&roster->changed, until_ms, &ignored)) {
+	}
+	if (lived_ms >= STEADY_MS) {
+		*delay_ms = BACK_OFF_FIRST_MS;
+	} else if (*delay_ms < BACK_OFF_MAX_MS) {
+		*delay_ms *= 2;
+	}
+	return !roster->stopping;
+}
+
+static void log_death(const struct process *process, uint64_t lived_ms)
+{
+	struct log_line line;
+
+	if (log_begin(&line, LOG_ERROR, "role died")) {
+		log_string(&line, "role", process->role);
+		log_number(&line, "pid", (uint64_t)process->pid);
+		log_string(&line, "how", process_end_text(process));
+		log_seconds(&line, "after", lived_ms);
+		log_end(&line);
+	}
+}
+
+/* Until it is gone, to be replaced, or the service stops. */
+SUSPENDS static void watch(struct slot *slot)
+{
+	struct failure ignored;
+
+	while (!slot->process->gone && !slot->replace && !slot->roster->stopping) {
+		gate_wait(&slot->process->ended, DEADLINE_NEVER, &ignored);
+	}
+}
+
+/* The new one first, so that somebody always accepts. */
+SUSPENDS static void replace(struct slot *slot)
+{
+	struct failure failure;
+	struct process *successor = start_worker(slot, &failure);
+
+	slot->replace = false;
+	slot->refused = successor == NULL;
+	if (successor) {
+		let_go(slot->roster, slot->process);
+		slot->process = successor;
+	} else {
+		log_say(LOG_ERROR, "worker not replaced", "%s", failure.text);
+	}
+	gate_open(&slot->roster->changed);
+}
+
+SUSPENDS static void bury(struct slot *slot, uint64_t since_ms)
+{
+	log_death(slot->process, loop_now_ms() - since_ms);
+	process_free(slot->process);
+	slot->process = NULL;
+	slot->replace = false;
+	gate_open(&slot->roster->changed);
+}
+
+SUSPENDS static void run_slot(void *argument)
+{
+	struct slot *slot = argument;
+	struct roster *roster = slot->roster;
+	uint64_t delay_ms = BACK_OFF_FIRST_MS;
+	struct failure failure;
+
+	do {
+		const uint64_t since_ms = loop_now_ms();
+
+		slot->process = start_worker(slot, &failure);
+		if (!slot->process) {
+			log_say(LOG_ERROR, "worker not started", "%s", failure.text);
+			gate_open(&roster->changed);
+			continue;
+		}
+		gate_open(&roster->changed);
+		for (watch(slot);
+		     slot->replace && !roster->stopping && !slot->process->gone;
+		     watch(slot)) {
+			replace(slot);
+		}
+		if (roster->stopping) {
+			break;
+		}
+		bury(slot, since_ms);
+		if (loop_now_ms() - since_ms >= STEADY_MS) {
+			delay_ms = BACK_OFF_FIRST_MS;
+		}
+	} while (back_off(roster, &delay_ms, 0));
+	if (slot->process) {
+		let_go(roster, slot->process);
+		slot->process = NULL;
+	}
+}
+
+/* A worker that runs hears of the new keeper; the keeper's end goes into START. */
+SUSPENDS static void offer(struct process *worker,
+			   struct channel_descriptors *keeper_ends)
+{
+	const struct control_message message = { .type = CONTROL_KEEPER };
+	struct channel_descriptors one = { .count = 1 };
+	struct failure ignored;
+	int ends[2];
+
+	if (!worker || worker->gone || !channel_pair(ends)) {
+		return;
+	}
+	one.list[0] = ends[0];
+	control_send(worker->channel, &message, &one, &ignored);
+	close(ends[0]);
+	add(keeper_ends, ends[1]);
+}
+
+SUSPENDS static void offer_all(struct roster *roster, struct channel_descriptors *ends)
+{
+	for (size_t i = 0; i < roster->slot_count; i++) {
+		offer(roster->slots[i].process, ends);
+	}
+	for (size_t i = 0; i < sizeof(roster->leavers) / sizeof(roster->leavers[0]);
+	     i++) {
+		offer(roster->leavers[i], ends);
+	}
+}
+
+SUSPENDS static struct process *start_keeper(struct roster *roster,
+					     struct failure *failure)
+{
+	const struct control_message start = { .type = CONTROL_START };
+	struct channel_descriptors *all = memory_new(sizeof(*all));
+	struct process *process = process_spawn("keeper", failure);
+
+	if (process) {
+		add(all, roster->setting.text_fd);
+		add(all, roster->metrics);
+		offer_all(roster, all);
+		if (!initiate(process, &start, all, failure)) {
+			process = NULL;
+		}
+		for (size_t i = 2; i < all->count; i++) {
+			close(all->list[i]);
+		}
+	}
+	free(all);
+	return process;
+}
+
+SUSPENDS static void watch_keeper(struct roster *roster)
+{
+	struct failure ignored;
+
+	while (!roster->keeper->gone && !roster->stopping) {
+		gate_wait(&roster->keeper->ended, DEADLINE_NEVER, &ignored);
+	}
+}
+
+SUSPENDS static void run_keeper(void *argument)
+{
+	struct roster *roster = argument;
+	uint64_t delay_ms = BACK_OFF_FIRST_MS;
+	struct failure failure;
+
+	do {
+		const uint64_t since_ms = loop_now_ms();
+
+		roster->keeper = start_keeper(roster, &failure);
+		gate_open(&roster->changed);
+		if (!roster->keeper) {
+			log_say(LOG_ERROR, "keeper not started", "%s", failure.text);
+			continue;
+		}
+		watch_keeper(roster);
+		if (roster->stopping) {
+			break;
+		}
+		log_death(roster->keeper, loop_now_ms() - since_ms);
+		process_free(roster->keeper);
+		roster->keeper = NULL;
+		if (loop_now_ms() - since_ms >= STEADY_MS) {
+			delay_ms = BACK_OFF_FIRST_MS;
+		}
+	} while (back_off(roster, &delay_ms, 0));
+}
+
+static bool all_run(const struct roster *roster)
+{
+	for (size_t i = 0; i < roster->slot_count; i++) {
+		if (!roster->slots[i].process) {
+			return false;
+		}
+	}
+	return true;
+}
+
+SUSPENDS bool roster_start(struct roster *roster, struct failure *failure)
+{
+	const uint64_t deadline_ms = loop_deadline_ms(READY_MS);
+
+	if (!doors_open(&roster->doors, roster->setting.config, roster->slot_count,
+			failure)) {
+		return false;
+	}
+	roster->slots = memory_new_array(roster->slot_count, sizeof(struct slot));
+	roster->keeper_task = task_start_child(run_keeper, roster);
+	while (!roster->keeper && gate_wait(&roster->changed, deadline_ms, failure)) {
+	}
+	for (size_t i = 0; i < roster->slot_count; i++) {
+		roster->slots[i] =
+			(struct slot){ .roster = roster, .number = (uint32_t)i };
+		roster->slots[i].task = task_start_child(run_slot, &roster->slots[i]);
+	}
+	while (!all_run(roster) && gate_wait(&roster->changed, deadline_ms, failure)) {
+	}
+	return all_run(roster) && roster->keeper;
+}
+
+SUSPENDS void roster_replace_workers(struct roster *roster)
+{
+	struct failure ignored;
+
+	for (size_t i = 0; i < roster->slot_count; i++) {
+		struct slot *slot = &roster->slots[i];
+
+		if (!slot->process) {
+			continue; // its next start takes the new setting anyway
+		}
+		slot->replace = true;
+		gate_open(&slot->process->ended);
+		while (slot->replace && !roster->stopping) {
+			gate_wait(&roster->changed, loop_deadline_ms(READY_MS), &ignored);
+		}
+	}
+}
+
+SUSPENDS static void stop_keeper(struct roster *roster)
+{
+	gate_open(&roster->changed);
+	if (roster->keeper) {
+		gate_open(&roster->keeper->ended);
+	}
+	task_join(roster->keeper_task);
+	if (roster->keeper) {
+		const struct control_message drain = { .type = CONTROL_DRAIN };
+		struct failure ignored;
+
+		control_send(roster->keeper->channel, &drain, NULL, &ignored);
+		if (!process_wait(roster->keeper, loop_deadline_ms(GRACE_MS))) {
+			process_kill(roster->keeper, SIGKILL);
+			process_wait(roster->keeper, DEADLINE_NEVER);
+		}
+		process_free(roster->keeper);
+		roster->keeper = NULL;
+	}
+}
+
+SUSPENDS void roster_stop(struct roster *roster)
+{
+	struct failure ignored;
+
+	roster->stopping = true;
+	gate_open(&roster->changed);
+	for (size_t i = 0; roster->slots && i < roster->slot_count; i++) {
+		if (roster->slots[i].process) {
+			gate_open(&roster->slots[i].process->ended);
+		}
+		task_join(roster->slots[i].task);
+	}
+	while (roster->leaving > 0) {
+		gate_wait(&roster->changed, DEADLINE_NEVER, &ignored);
+	}
+	if (roster->keeper_task) {
+		stop_keeper(roster);
+	}
+	doors_close(&roster->doors);
+	free(roster->slots);
+}

@@ -1,0 +1,52 @@
+/*
+ * The roles that run: who is started, watched, replaced and seen off. The master decides
+ * when, this knows how.
+ */
+#ifndef PROXY_OPS_ROSTER_H
+#define PROXY_OPS_ROSTER_H
+
+#include "proxy/ops/doors.h"
+#include "proxy/ops/process.h"
+
+/* What the roles of now are started with; replaced whole by a reload. */
+struct setting {
+	struct config *config; // owned
+	int text_fd;           // owned
+};
+
+/* A worker's place: its process changes, its sockets stay. */
+struct slot {
+	struct roster *roster;
+	uint32_t number;
+	struct process *process; // NULL: between two
+	struct task *task;       // a child: run_slot()
+	bool replace;            // start another one, then let this one drain
+	bool refused;            // the replacement did not start
+};
+
+struct roster {
+	struct setting setting;
+	struct doors doors;
+	struct slot *slots; // owned
+	size_t slot_count;
+	struct process *keeper;   // NULL: between two
+	struct task *keeper_task; // a child
+	struct gate changed;      // opened when a role is ready or gone
+	size_t leaving;           // drained ones that still run
+	struct process *leavers[64];
+	unsigned char key[CONTROL_KEY_BYTES];
+	int metrics;
+	uint32_t drain_ms;
+	bool stopping;
+};
+
+/* Binds the ports and starts everything. FAILURE_PERMANENT: a port, a first start. */
+SUSPENDS bool roster_start(struct roster *roster, struct failure *failure);
+
+/* setting is new: every worker is replaced, one after the other. */
+SUSPENDS void roster_replace_workers(struct roster *roster);
+
+/* DRAIN to all, wait, kill who stays. */
+SUSPENDS void roster_stop(struct roster *roster);
+
+#endif

@@ -1,0 +1,131 @@
+#include "proxy/ops/source.h"
+
+#include "proxy/base/memory.h"
+#include "proxy/config/config_raw.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define TEXT_MAX (1024 * 1024 + 1)
+
+/* The memory file's first line says what follows: "url" or the path. */
+static int write_text(const struct source *source, struct bytes text)
+{
+	const int fd = memfd_create("popbridge-config", MFD_CLOEXEC);
+
+	if (fd < 0 || dprintf(fd, "%s\n%.*s", source->url ? "url" : source->path,
+			      (int)text.len, text.at) < 0) {
+		abort();
+	}
+	return fd;
+}
+
+static bool read_all(int fd, struct buffer *out)
+{
+	ssize_t got;
+
+	do {
+		if (!buffer_reserve(out, 4096)) {
+			return true; // too long: config_parse() says so
+		}
+		got = read(fd, out->data + out->len, 4096);
+		out->len += got > 0 ? (size_t)got : 0;
+	} while (got > 0 || (got < 0 && errno == EINTR));
+	return got == 0;
+}
+
+static struct config *load_file(const struct source *source, int *text_fd,
+				struct config_errors *errors)
+{
+	const int fd = open(source->path, O_RDONLY | O_CLOEXEC);
+	struct config *config = NULL;
+	struct buffer text;
+
+	buffer_init(&text, TEXT_MAX + 4096);
+	if (fd >= 0 && read_all(fd, &text)) {
+		config = config_parse(buffer_bytes(&text), source->path, errors);
+	} else {
+		config = config_load(source->path, errors); // says why it cannot be read
+	}
+	if (config) {
+		*text_fd = write_text(source, buffer_bytes(&text));
+	}
+	buffer_release(&text);
+	if (fd >= 0) {
+		close(fd);
+	}
+	return config;
+}
+
+static struct config *load_text(const struct source *source, int *text_fd,
+				struct config_errors *errors)
+{
+	struct config *config =
+		config_parse(bytes_of(source->text), source->path, errors);
+
+	if (config) {
+		*text_fd = write_text(source, bytes_of(source->text));
+	}
+	return config;
+}
+
+struct config *source_load(const struct source *source, int *text_fd,
+			   struct config_errors *errors)
+{
+	struct config *config;
+
+	if (source->text) {
+		return load_text(source, text_fd, errors);
+	}
+	if (!source->url) {
+		return load_file(source, text_fd, errors);
+	}
+	config = config_from_url(source->url, errors);
+	if (config) {
+		*text_fd = write_text(source, bytes_of(source->url));
+	}
+	return config;
+}
+
+static struct config *parse(struct bytes text, struct config_errors *errors)
+{
+	const char *end = memchr(text.at, '\n', text.len);
+	struct config *config;
+	char *first;
+
+	if (!end) {
+		return NULL;
+	}
+	first = memory_copy_text((struct bytes){ text.at, (size_t)(end - text.at) });
+	bytes_skip(&text, (size_t)(end - text.at) + 1);
+	if (strcmp(first, "url") == 0) {
+		char *url = memory_copy_text(text);
+
+		config = config_from_url(url, errors);
+		free(url);
+	} else {
+		config = config_parse(text, first, errors);
+	}
+	free(first);
+	return config;
+}
+
+struct config *source_from_descriptor(int text_fd, struct config_errors *errors)
+{
+	struct config *config = NULL;
+	struct buffer text;
+
+	buffer_init(&text, TEXT_MAX + 8192);
+	if (lseek(text_fd, 0, SEEK_SET) == 0 && read_all(text_fd, &text) &&
+	    text.len > 0) {
+		config = parse(buffer_bytes(&text), errors);
+	}
+	buffer_release(&text);
+	close(text_fd);
+	return config;
+}

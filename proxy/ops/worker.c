@@ -1,0 +1,165 @@
+/*
+ * A worker: accepts on the listeners of its slot, and runs the sessions.
+ *
+ * All goes well: START, READY, sessions, DRAIN, the last session ends. What can go wrong:
+ * the master dies (the kernel kills us with it), the keeper is replaced (a new channel
+ * comes, and the locks held are declared to it).
+ */
+#include "proxy/base/memory.h"
+#include "proxy/ops/role.h"
+#include "proxy/rt/listener.h"
+#include "proxy/session/session.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+/* One listening socket and the task that accepts on it. */
+struct door {
+	struct service *service;
+	const struct config_listener *settings; // borrowed
+	struct listener *listener;              // owned
+	struct task *task;                      // a child
+};
+
+struct worker {
+	struct role *role;
+	struct service service;
+	struct door *doors; // owned
+	size_t door_count;
+};
+
+/* A connection on its way from the door to its own task. */
+struct visitor {
+	struct service *service;
+	const struct config_listener *settings;
+	struct stream *stream;
+};
+
+SUSPENDS static void run_session(void *argument)
+{
+	const struct visitor visitor = *(struct visitor *)argument;
+
+	free(argument);
+	session_run(visitor.service, visitor.settings, visitor.stream);
+}
+
+SUSPENDS static void run_door(void *argument)
+{
+	struct door *door = argument;
+	struct failure failure;
+	struct stream *stream;
+
+	while ((stream = listener_accept(door->listener, &failure))) {
+		struct visitor *visitor = memory_new(sizeof(*visitor));
+
+		*visitor = (struct visitor){ door->service, door->settings, stream };
+		task_start(run_session, visitor);
+	}
+	listener_close(door->listener);
+}
+
+/* The listeners' sockets stand behind the keeper's end, in the configuration's order. */
+static void open_doors(struct worker *worker)
+{
+	const struct config *config = worker->role->config;
+	const struct channel_descriptors *sockets = &worker->role->descriptors;
+	const size_t first = worker->role->start.keeper;
+
+	worker->doors = memory_new_array(config->listener_count, sizeof(struct door));
+	for (size_t i = 0; i < config->listener_count && first + i < sockets->count;
+	     i++) {
+		struct door *door = &worker->doors[worker->door_count++];
+
+		door->service = &worker->service;
+		door->settings = &config->listeners[i];
+		door->listener = listener_adopt(sockets->list[first + i]);
+		door->task = task_start_child(run_door, door);
+	}
+}
+
+SUSPENDS static void close_doors(struct worker *worker)
+{
+	for (size_t i = 0; i < worker->door_count; i++) {
+		task_cancel(worker->doors[i].task);
+		task_join(worker->doors[i].task);
+	}
+	free(worker->doors);
+}
+
+/* Sessions may go on for this long; then they end without UPDATE, a commit excepted. */
+SUSPENDS static void drain(struct worker *worker, uint64_t ms)
+{
+	const uint64_t deadline_ms = loop_deadline_ms(ms);
+	struct failure ignored;
+
+	while (worker->service.session_count > 0 &&
+	       gate_wait(&worker->service.session_ended, deadline_ms, &ignored)) {
+	}
+	session_cancel_all(&worker->service);
+	while (worker->service.session_count > 0) {
+		gate_wait(&worker->service.session_ended, DEADLINE_NEVER, &ignored);
+	}
+}
+
+/* What the master says, until it says DRAIN. Gives the milliseconds. */
+SUSPENDS static uint64_t obey(struct worker *worker)
+{
+	struct channel_descriptors *descriptors = memory_new(sizeof(*descriptors));
+	struct control_message message;
+	struct failure failure;
+	uint64_t drain_ms = 0;
+
+	while (control_receive(worker->role->channel, &message, descriptors,
+			       DEADLINE_NEVER, &failure)) {
+		if (message.type == CONTROL_KEEPER && descriptors->count == 1) {
+			keeper_client_connect(worker->service.keeper,
+					      descriptors->list[0]);
+		} else if (message.type == CONTROL_DRAIN) {
+			drain_ms = message.milliseconds;
+			break;
+		}
+	}
+	free(descriptors);
+	return drain_ms;
+}
+
+/* Goes on hearing of keepers while the last sessions end. */
+SUSPENDS static void listen_on(void *argument)
+{
+	obey(argument);
+}
+
+SUSPENDS static void serve(struct worker *worker)
+{
+	struct task *listening;
+	uint64_t drain_ms;
+
+	open_doors(worker);
+	role_ready(worker->role);
+	drain_ms = obey(worker);
+	close_doors(worker);
+	listening = task_start_child(listen_on, worker);
+	drain(worker, drain_ms);
+	task_cancel(listening);
+	task_join(listening);
+}
+
+SUSPENDS int worker_live(struct role *role)
+{
+	struct worker worker = { .role = role };
+	struct failure failure;
+
+	if (!service_init(&worker.service, role->config, &failure)) {
+		log_say(LOG_ERROR, "not started", "worker %u: %s", role->start.slot,
+			failure.text);
+		return 1;
+	}
+	worker.service.keeper = keeper_client_new(role->start.slot, role->start.key);
+	if (role->start.keeper && role->descriptors.count > 0) {
+		keeper_client_connect(worker.service.keeper, role->descriptors.list[0]);
+	}
+	serve(&worker);
+	keeper_client_free(worker.service.keeper);
+	service_release(&worker.service);
+	return 0;
+}

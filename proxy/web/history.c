@@ -1,0 +1,160 @@
+#include "proxy/web/history.h"
+
+#include "proxy/base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MINUTE_S 60
+#define TURN_S (30 * 60)
+
+struct point {
+	uint64_t series[HISTORY_SERIES];
+};
+
+struct history {
+	struct point points[HISTORY_POINTS]; // a ring
+	size_t next, count;
+	uint64_t minute_s;                          // begin of the running minute
+	uint64_t samples;                           // in it
+	uint64_t session_sum;                       // over them
+	struct point at_minute;                     // the counters at its begin
+	struct metrics_values *before, *since_turn; // owned
+	uint64_t before_s, turn_s;
+};
+
+static uint64_t sum(const uint64_t *numbers, size_t count)
+{
+	uint64_t total = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		total += numbers[i];
+	}
+	return total;
+}
+
+static struct point counters(const struct metrics_values *now)
+{
+	return (struct point){
+		.series = {
+			[HISTORY_SIGN_INS] = now->counters[METRICS_SIGN_INS],
+			[HISTORY_MESSAGES] = now->counters[METRICS_MESSAGES_RETRIEVED],
+			[HISTORY_OCTETS] = now->counters[METRICS_OCTETS_RETRIEVED],
+			[HISTORY_FAILURES] =
+				sum(now->sign_ins_failed, METRICS_FAILURES) +
+				sum(now->refused, METRICS_FAILURES),
+		},
+	};
+}
+
+struct history *history_new(const struct metrics_values *now, uint64_t now_s)
+{
+	struct history *history = memory_new(sizeof(*history));
+
+	history->minute_s = now_s - now_s % MINUTE_S;
+	history->at_minute = counters(now);
+	history->before = memory_new(sizeof(*now));
+	history->since_turn = memory_new(sizeof(*now));
+	*history->before = *now;
+	*history->since_turn = *now;
+	history->before_s = now_s;
+	history->turn_s = now_s;
+	return history;
+}
+
+void history_free(struct history *history)
+{
+	free(history->before);
+	free(history->since_turn);
+	free(history);
+}
+
+static void push(struct history *history, const struct point *point)
+{
+	history->points[history->next] = *point;
+	history->next = (history->next + 1) % HISTORY_POINTS;
+	if (history->count < HISTORY_POINTS) {
+		history->count++;
+	}
+}
+
+/* The running minute is over: what grew in it is its point. */
+static void end_minute(struct history *history, const struct metrics_values *now)
+{
+	const struct point at_end = counters(now);
+	struct point point = { 0 };
+
+	for (size_t i = 0; i < HISTORY_SERIES; i++) {
+		point.series[i] = at_end.series[i] - history->at_minute.series[i];
+	}
+	if (history->samples > 0) {
+		point.series[HISTORY_SESSIONS] =
+			(history->session_sum + history->samples / 2) / history->samples;
+	}
+	push(history, &point);
+	history->at_minute = at_end;
+	history->samples = 0;
+	history->session_sum = 0;
+	history->minute_s += MINUTE_S;
+}
+
+/* A clock that was set, or a machine that slept: the chart begins anew. */
+static void begin_anew(struct history *history, const struct metrics_values *now,
+		       uint64_t now_s)
+{
+	history->count = history->next = 0;
+	history->minute_s = now_s - now_s % MINUTE_S;
+	history->at_minute = counters(now);
+	history->samples = history->session_sum = 0;
+}
+
+static void turn(struct history *history, const struct metrics_values *now,
+		 uint64_t now_s)
+{
+	struct metrics_values *oldest = history->before;
+
+	history->before = history->since_turn;
+	history->before_s = history->turn_s;
+	history->since_turn = oldest;
+	*history->since_turn = *now;
+	history->turn_s = now_s;
+}
+
+void history_sample(struct history *history, const struct metrics_values *now,
+		    uint64_t now_s)
+{
+	const uint64_t whole_s = (uint64_t)HISTORY_POINTS * MINUTE_S;
+
+	if (now_s < history->minute_s || now_s > history->minute_s + whole_s) {
+		begin_anew(history, now, now_s);
+	}
+	while (now_s >= history->minute_s + MINUTE_S) {
+		end_minute(history, now);
+	}
+	history->samples++;
+	history->session_sum += sum(now->sessions, METRICS_STATES);
+	if (now_s < history->turn_s || now_s - history->turn_s >= TURN_S) {
+		turn(history, now, now_s);
+	}
+}
+
+size_t history_points(const struct history *history, enum history_series series,
+		      uint64_t out[HISTORY_POINTS])
+{
+	const size_t first = history->next + HISTORY_POINTS - history->count;
+
+	for (size_t i = 0; i < history->count; i++) {
+		out[i] = history->points[(first + i) % HISTORY_POINTS].series[series];
+	}
+	return history->count;
+}
+
+const struct metrics_values *history_before(const struct history *history)
+{
+	return history->before;
+}
+
+uint64_t history_since_s(const struct history *history)
+{
+	return history->before_s;
+}

@@ -1,0 +1,39 @@
+/*
+ * The last hour, as the web role saw it: rates for charts, and what had been counted half
+ * an hour to an hour ago.
+ */
+#ifndef PROXY_WEB_HISTORY_H
+#define PROXY_WEB_HISTORY_H
+
+#include "proxy/base/metrics.h"
+
+#define HISTORY_SAMPLE_S 10
+#define HISTORY_POINTS 60 // minutes
+
+enum history_series {
+	HISTORY_SESSIONS, // on average
+	HISTORY_SIGN_INS, // in the minute, as all that follow
+	HISTORY_MESSAGES,
+	HISTORY_OCTETS,
+	HISTORY_FAILURES,
+	HISTORY_SERIES
+};
+
+struct history;
+
+struct history *history_new(const struct metrics_values *now, uint64_t now_s);
+void history_free(struct history *history);
+
+/* Every HISTORY_SAMPLE_S seconds, roughly; later is fine. */
+void history_sample(struct history *history, const struct metrics_values *now,
+		    uint64_t now_s);
+
+/* The last minutes, oldest first, the running one excluded. Returns how many. */
+size_t history_points(const struct history *history, enum history_series series,
+		      uint64_t out[HISTORY_POINTS]);
+
+/* What had been counted at history_since_s(). */
+const struct metrics_values *history_before(const struct history *history);
+uint64_t history_since_s(const struct history *history);
+
+#endif

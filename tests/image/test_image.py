@@ -1,0 +1,169 @@
+"""The image as people run it: read-only, without capabilities, as any user."""
+
+import hashlib
+import json
+import os
+import re
+import ssl
+
+import pytest
+from engine import HOST, PEER, run
+
+LOCKED = ["--read-only", "--cap-drop", "all", "--security-opt", "no-new-privileges"]
+USERS = [None, "4321:4321"]  # the image's own, and one it has never heard of
+
+
+def options(*more, user=None):
+    return [*LOCKED, *(("--user", user) if user else ()), *more]
+
+
+@pytest.fixture
+def bridge_to(host, network, pki, dovecot):
+    """popbridge with the environment alone, ports published, in front of `dovecot`."""
+    started = []
+
+    def start(*more, user=None, upstream=("-e", "POPBRIDGE_UPSTREAM=imaps://dovecot")):
+        bridge = host.start("popbridge", options=options(
+            "--network", network, *upstream, "-p", "1110:1110", "-p", "1995:1995",
+            "-v", f"{pki.ca}:/usr/lib/ssl/cert.pem:ro", *more, user=user))
+        started.append(bridge)
+        return bridge.wait_log("event=ready")
+
+    yield start
+    for bridge in started:
+        host.podman("rm", "-f", "-t", "5", "-v", bridge.name)
+
+
+def configuration(host):
+    return json.loads(host.podman("image", "inspect", "localhost/popbridge").stdout)[0]
+
+
+def test_the_image_says_what_it_needs(host):
+    config = configuration(host)["Config"]
+    assert config["User"] == "10001:10001"
+    assert config["StopSignal"] == "SIGTERM"
+    assert list(config["Volumes"]) == ["/var/lib/popbridge"]
+    assert config["Entrypoint"] == ["/usr/sbin/popbridge"]
+    assert set(config["ExposedPorts"]) == {"1110/tcp", "1995/tcp", "9110/tcp"}
+    assert config["Labels"]["org.opencontainers.image.title"] == "popbridge"
+    check = configuration(host)["Healthcheck"]
+    assert check["Test"] == ["CMD", "/usr/sbin/popbridge", "health"]
+
+
+def test_no_compiler_is_in_the_image(host):
+    found = host.podman("run", "--rm", "--network", "none", "--entrypoint", "/usr/bin/find",
+                        "localhost/popbridge", "/usr/bin", "/usr/lib/gcc", "-name", "*gcc*",
+                        "-o", "-name", "cc1*", "-o", "-name", "ld", check=False).stdout
+    assert found.strip() == ""
+    assert configuration(host)["Size"] < 120e6
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_a_server_alone_is_enough(host, bridge_to, user):
+    bridge_to("-e", f"POPBRIDGE_PLAIN_FROM={PEER}/32", user=user)
+    mail = host.curl("-u", "demo:demo", f"pop3://{HOST}:1110/1").stdout
+    assert "This message lies on an IMAP server" in mail
+    over_tls = host.curl("-k", "-u", "demo:demo", f"pop3s://{HOST}:1995/1").stdout
+    assert over_tls == mail
+
+
+def test_plain_passwords_are_for_the_named_networks_only(host, bridge_to):
+    bridge_to("-e", "POPBRIDGE_PLAIN_FROM=192.168.0.0/16")
+    refused = host.curl("-u", "demo:demo", f"pop3://{HOST}:1110/1", check=False)
+    assert refused.returncode != 0
+    listing = host.curl("-k", "--ssl-reqd", "-u", "demo:demo", f"pop3://{HOST}:1110/").stdout
+    assert len(listing.splitlines()) == 3
+
+
+def test_the_client_keeps_its_address(host, bridge_to):
+    bridge = bridge_to()
+    host.curl("-k", "-u", "demo:wrong", f"pop3s://{HOST}:1995/", check=False)
+    bridge.wait_log(PEER)
+
+
+def test_the_server_may_stand_in_a_file(host, bridge_to, tmp_path):
+    secret = tmp_path / "upstream"
+    secret.write_text("imaps://dovecot\n")
+    secret.chmod(0o644)
+    bridge_to("-v", f"{secret}:/run/secrets/upstream:ro",
+              upstream=("-e", "POPBRIDGE_UPSTREAM_FILE=/run/secrets/upstream"))
+    host.curl("-k", "-u", "demo:demo", f"pop3s://{HOST}:1995/1")
+
+
+def test_it_listens_on_both_families(bridge_to):
+    bridge = bridge_to()
+    for address in ("127.0.0.1", "[::1]"):
+        for port, scheme in ((1110, "pop3"), (1995, "pop3s")):
+            capabilities = bridge.inside("curl", "-sSk", "--max-time", "10", "-X", "CAPA",
+                                         f"{scheme}://{address}:{port}").stdout
+            assert "UIDL" in capabilities
+
+
+def fingerprint(bridge):
+    return re.search(r"sha256=([0-9A-F:]+)", bridge.log)[1]
+
+
+def test_the_certificate_is_kept_in_the_volume(host, bridge_to):
+    seen = []
+    for _ in range(2):
+        bridge = bridge_to("-v", "kept:/var/lib/popbridge")
+        shown = run("nsenter", f"--net=/run/netns/{host.peer}", "openssl", "s_client",
+                    "-connect", f"{HOST}:1995", input="")
+        pem = re.search(r"-----BEGIN.*END CERTIFICATE-----", shown.stdout, re.S)[0]
+        digest = hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem))
+        assert digest.hexdigest().upper() == fingerprint(bridge).replace(":", "")
+        seen.append(fingerprint(bridge))
+        assert bridge.stop() == 0
+    host.podman("volume", "rm", "-f", "kept")
+    assert seen[0] == seen[1]
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_stop_ends_it_with_exit_code_0(bridge_to, user):
+    bridge = bridge_to(user=user)
+    assert bridge.stop() == 0
+    assert "event=stopping" in bridge.log
+
+
+def test_health_is_told(bridge_to, host):
+    bridge = bridge_to()
+    done = host.podman("healthcheck", "run", bridge.name, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr + bridge.log
+
+
+def test_an_unwritable_state_directory_names_the_command_that_mends_it(host, bridge_to,
+                                                                       tmp_path):
+    state = tmp_path / "state"
+    state.mkdir(mode=0o755)
+    mount = ("-v", f"{state}:/var/lib/popbridge")
+    bridge = host.start("popbridge", options=options(
+        "--network", "none", "-e", "POPBRIDGE_UPSTREAM=imaps://dovecot", *mount,
+        user="4321:4321"))
+    assert bridge.wait_end() == 1
+    command = re.search(r"run: (install -d -m 700 -o 4321 -g 4321) /var/lib/popbridge",
+                        bridge.log)
+    assert command, bridge.log
+    run(*command[1].split(), str(state))
+    bridge_to(*mount, user="4321:4321")
+    assert os.path.exists(state / "self-signed.pem")
+
+
+def test_a_second_instance_on_the_same_state_is_refused(host, bridge_to):
+    bridge_to("-v", "shared:/var/lib/popbridge")
+    second = host.start("popbridge", options=options(
+        "--network", "none", "-e", "POPBRIDGE_UPSTREAM=imaps://dovecot",
+        "-v", "shared:/var/lib/popbridge"))
+    try:
+        assert second.wait_end() == 1
+        assert "another popbridge" in second.log
+    finally:
+        host.podman("rm", "-f", "-t", "2", second.name)
+
+
+def test_a_file_and_the_environment_at_once_are_refused(host):
+    file = os.path.join(os.path.dirname(__file__), "../../docker/sample/popbridge.yaml")
+    bridge = host.start("popbridge", options=options(
+        "--network", "none", "-e", "POPBRIDGE_UPSTREAM=imaps://dovecot",
+        "-v", f"{os.path.abspath(file)}:/etc/popbridge/popbridge.yaml:ro"))
+    assert bridge.wait_end() == 1
+    assert "both POPBRIDGE_UPSTREAM and /etc/popbridge/popbridge.yaml" in bridge.log
