@@ -71,8 +71,10 @@ void chart_write(const struct view *view, const struct chart *chart, struct buff
 	const size_t count = history_points(view->history, chart->series, points);
 	const uint64_t high = highest(points, count);
 
-	buffer_printf(out, "<figure><figcaption><b>%s</b> <span>%s</span></figcaption>",
-		      chart->title, chart->per);
+	buffer_printf(out,
+		      "<figure class=\"%s\"><figcaption><b>%s</b> "
+		      "<span>%s</span></figcaption>",
+		      chart->class, chart->title, chart->per);
 	buffer_printf(out, "<p class=\"now\">");
 	if (count > 0) {
 		write_value(out, chart, points[count - 1]);

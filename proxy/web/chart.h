@@ -13,6 +13,7 @@ struct chart {
 	const char *per;   // "per minute"; "" for none
 	enum history_series series;
 	enum chart_unit unit;
+	const char *class; // of the figure, for its colour; "" for none
 };
 
 void chart_write(const struct view *view, const struct chart *chart, struct buffer *out);

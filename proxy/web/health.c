@@ -5,7 +5,6 @@
 #include <stdio.h>
 
 #define FAILING_S (15 * 60) // older failures say nothing about now
-#define WARN_DAYS 7
 #define DAY_S (24 * 60 * 60)
 
 const char *health_name(enum health_state state)
@@ -72,7 +71,7 @@ static void judge_certificate(const char *file, uint64_t until_s, uint64_t now_s
 	if (until_s <= now_s) {
 		note(health, HEALTH_DEGRADED,
 		     "The certificate %.200s has expired: clients refuse it.", file);
-	} else if (until_s - now_s < WARN_DAYS * DAY_S) {
+	} else if (until_s - now_s < HEALTH_WARN_DAYS * DAY_S) {
 		note(health, HEALTH_DEGRADED,
 		     "The certificate %.200s expires in %" PRIu64 " days: renew it.",
 		     file, (until_s - now_s) / DAY_S);

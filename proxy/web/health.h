@@ -9,6 +9,7 @@
 #include "proxy/config/config.h"
 
 #define HEALTH_REASONS 8
+#define HEALTH_WARN_DAYS 7 // before a certificate expires
 
 enum health_state { HEALTH_OK, HEALTH_DEGRADED, HEALTH_DOWN };
 

@@ -40,6 +40,7 @@ static struct point counters(const struct metrics_values *now)
 			[HISTORY_SIGN_INS] = now->counters[METRICS_SIGN_INS],
 			[HISTORY_MESSAGES] = now->counters[METRICS_MESSAGES_RETRIEVED],
 			[HISTORY_OCTETS] = now->counters[METRICS_OCTETS_RETRIEVED],
+			[HISTORY_REMOVED] = now->counters[METRICS_MESSAGES_DELETED],
 			[HISTORY_FAILURES] =
 				sum(now->sign_ins_failed, METRICS_FAILURES) +
 				sum(now->refused, METRICS_FAILURES),

@@ -15,6 +15,7 @@ enum history_series {
 	HISTORY_SIGN_INS, // in the minute, as all that follow
 	HISTORY_MESSAGES,
 	HISTORY_OCTETS,
+	HISTORY_REMOVED,
 	HISTORY_FAILURES,
 	HISTORY_SERIES
 };

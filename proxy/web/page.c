@@ -7,7 +7,7 @@
 #include <inttypes.h>
 
 #define REFRESH_S 15
-#define RENEW_DAYS 14
+#define JUST_NOW_S 10
 
 static void say(struct buffer *out, const char *text)
 {
@@ -87,11 +87,12 @@ static void write_sessions(const struct view *view, struct buffer *out)
 static void write_charts(const struct view *view, struct buffer *out)
 {
 	static const struct chart charts[] = {
-		{ "Sessions", "at a time", HISTORY_SESSIONS, CHART_COUNT },
-		{ "Sign-ins", "a minute", HISTORY_SIGN_INS, CHART_COUNT },
-		{ "Messages delivered", "a minute", HISTORY_MESSAGES, CHART_COUNT },
-		{ "Mail delivered", "a minute", HISTORY_OCTETS, CHART_OCTETS },
-		{ "Failures", "a minute", HISTORY_FAILURES, CHART_COUNT },
+		{ "Sessions", "at a time", HISTORY_SESSIONS, CHART_COUNT, "" },
+		{ "Sign-ins", "a minute", HISTORY_SIGN_INS, CHART_COUNT, "" },
+		{ "Failures", "a minute", HISTORY_FAILURES, CHART_COUNT, "failures" },
+		{ "Messages delivered", "a minute", HISTORY_MESSAGES, CHART_COUNT, "" },
+		{ "Mail delivered", "a minute", HISTORY_OCTETS, CHART_OCTETS, "" },
+		{ "Messages removed", "a minute", HISTORY_REMOVED, CHART_COUNT, "" },
 	};
 
 	say(out, "<h2>The last hour</h2><div class=\"grid charts\">\n");
@@ -124,13 +125,15 @@ static void write_steps(const struct view *view, const struct metrics_route *rou
 		[METRICS_STEP_BODY] = "First of a message",
 		[METRICS_STEP_COMMIT] = "Remove mail",
 	};
+	bool any = false;
 	uint64_t ms;
 
-	say(out, "<dl class=\"steps\">");
 	for (size_t step = 0; step < METRICS_STEPS; step++) {
 		if (!view_percentile(view, &route->steps[step], 50, &ms)) {
 			continue;
 		}
+		say(out, any ? "" : "<dl class=\"steps\">");
+		any = true;
 		buffer_printf(out, "<div><dt>%s</dt><dd>", words[step]);
 		write_ms(out, ms);
 		view_percentile(view, &route->steps[step], 95, &ms);
@@ -138,7 +141,7 @@ static void write_steps(const struct view *view, const struct metrics_route *rou
 		write_ms(out, ms);
 		say(out, "</span></dd></div>");
 	}
-	say(out, "</dl>");
+	say(out, any ? "</dl>" : "");
 }
 
 static void write_ago(const struct view *view, const char *words, uint64_t when_s,
@@ -146,6 +149,10 @@ static void write_ago(const struct view *view, const char *words, uint64_t when_
 {
 	if (when_s > 0 && when_s <= view->now_s) {
 		say(out, words);
+		if (view->now_s - when_s < JUST_NOW_S) {
+			say(out, "just now");
+			return;
+		}
 		view_write_duration(out, view->now_s - when_s);
 		say(out, " ago");
 	}
@@ -241,7 +248,7 @@ static void write_failures(const struct view *view, struct buffer *out)
 		}
 	}
 	if (throttled > 0) {
-		write_row(out, "of these, held off for too many wrong passwords",
+		write_row(out, "of all these, held off after too many wrong passwords",
 			  throttled);
 	}
 	end_list(out, empty, "Nothing failed.");
@@ -273,7 +280,10 @@ static void write_days(const struct view *view, uint64_t until_s, struct buffer 
 		say(out, "<td class=\"n bad\">expired</td>");
 	} else {
 		buffer_printf(out, "<td class=\"n %s\">%" PRIi64 " days left</td>",
-			      days < RENEW_DAYS ? "bad" : "good", days);
+			      days < HEALTH_WARN_DAYS       ? "bad"
+			      : days < 2 * HEALTH_WARN_DAYS ? "warn"
+							    : "good",
+			      days);
 	}
 }
 
