@@ -15,6 +15,7 @@ static const char *const names[SESSION_ENDS] = {
 	[SESSION_UPSTREAM] = "upstream lost",
 	[SESSION_TRUNCATED] = "message broke off",
 	[SESSION_CANCELLED] = "shutdown",
+	[SESSION_TAKEN_OVER] = "taken over",
 	[SESSION_REFUSED] = "too many sessions",
 };
 

@@ -19,6 +19,7 @@ enum session_end {
 	SESSION_UPSTREAM,      // lost, and nothing honest could be answered
 	SESSION_TRUNCATED,     // a message broke off: reset
 	SESSION_CANCELLED,     // shutdown
+	SESSION_TAKEN_OVER,    // by another session of the same account
 	SESSION_REFUSED,       // too many sessions
 };
 #define SESSION_ENDS (SESSION_REFUSED + 1)

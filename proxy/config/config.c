@@ -126,6 +126,7 @@ void config_free(struct config *config)
 	free(config->routes);
 	free(config->listeners);
 	free(config->certificates);
+	free(config->shared_addresses.list);
 	free(config->state);
 	free(config);
 }

@@ -48,7 +48,7 @@ enum config_without_uidplus {
 };
 
 enum config_forward_client { CONFIG_FORWARD_NONE, CONFIG_FORWARD_ID };
-enum config_when_locked { CONFIG_REFUSE, CONFIG_SHARE };
+enum config_when_locked { CONFIG_REFUSE, CONFIG_WAIT, CONFIG_TAKE_OVER, CONFIG_SHARE };
 enum config_nul { CONFIG_NUL_KEEP, CONFIG_NUL_REPLACE };
 
 struct config_route {
@@ -107,7 +107,8 @@ struct config {
 	enum tls_version minimum_tls;
 	char *state; // NULL: nothing is kept
 	uint32_t workers;
-	struct config_route *routes; // first match wins
+	struct config_networks shared_addresses; // many people behind one address
+	struct config_route *routes;             // first match wins
 	size_t route_count;
 	struct config_limits limits;
 	enum log_level log_level;

@@ -551,6 +551,8 @@ static void check_top(struct config_check *check, const struct config_raw *raw,
 	if (config_given(check, "state", raw->state)) {
 		config->state = memory_copy_text(bytes_of(raw->state));
 	}
+	check_networks(check, "shared-addresses", raw->shared_addresses,
+		       raw->shared_addresses_count, &config->shared_addresses);
 }
 
 struct config *config_check(const struct config_raw *raw, bool url_form,

@@ -192,7 +192,8 @@ static void check_words(struct config_check *check, const struct config_raw_rout
 {
 	static const char *const without_uidplus[] = { "leave", "careful", "never" };
 	static const char *const forward_client[] = { "none", "id" };
-	static const char *const when_locked[] = { "refuse", "share" };
+	static const char *const when_locked[] = { "refuse", "wait", "take-over",
+						   "share" };
 	static const char *const nul[] = { "keep", "replace" };
 	route->without_uidplus = (enum config_without_uidplus)config_word(
 		check, "without-uidplus", raw->without_uidplus, without_uidplus, 3,
@@ -201,7 +202,7 @@ static void check_words(struct config_check *check, const struct config_raw_rout
 		check, "forward-client", raw->forward_client, forward_client, 2,
 		CONFIG_FORWARD_NONE);
 	route->when_locked = (enum config_when_locked)config_word(
-		check, "when-locked", raw->when_locked, when_locked, 2, CONFIG_REFUSE);
+		check, "when-locked", raw->when_locked, when_locked, 4, CONFIG_REFUSE);
 	route->nul = (enum config_nul)config_word(check, "nul", raw->nul, nul, 2,
 						  CONFIG_NUL_KEEP);
 }

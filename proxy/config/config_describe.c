@@ -112,6 +112,8 @@ static void describe_trust(const struct config_route *route, struct buffer *out)
 
 static void describe_mapping(const struct config_route *route, struct buffer *out)
 {
+	static const char *const when_locked[] = { "refuse", "wait", "take-over",
+						   "share" };
 	static const char *const without_uidplus[] = {
 		[CONFIG_LEAVE] = "leave",
 		[CONFIG_CAREFUL] = "careful",
@@ -127,7 +129,7 @@ static void describe_mapping(const struct config_route *route, struct buffer *ou
 		      without_uidplus[route->without_uidplus]);
 	buffer_printf(out, "    forward-client %s, when-locked %s, nul %s\n",
 		      route->forward_client == CONFIG_FORWARD_ID ? "id" : "none",
-		      route->when_locked == CONFIG_SHARE ? "share" : "refuse",
+		      when_locked[route->when_locked],
 		      route->nul == CONFIG_NUL_REPLACE ? "replace" : "keep");
 }
 
@@ -236,6 +238,11 @@ void config_describe(const struct config *config, struct buffer *out)
 	buffer_printf(out, "state: %s\n",
 		      config->state != NULL ? config->state : "none, nothing is kept");
 	buffer_printf(out, "workers: %u\n", config->workers);
+	if (config->shared_addresses.count > 0) {
+		buffer_printf(out, "shared by many clients: ");
+		describe_networks(out, &config->shared_addresses);
+		buffer_printf(out, "\n");
+	}
 	for (size_t i = 0; i < config->route_count; i++) {
 		describe_route(&config->routes[i], i, out);
 	}

@@ -60,6 +60,8 @@ struct config_raw {
 	unsigned listen_count;
 	struct config_raw_tls *tls; // NULL: section absent or empty, as below
 	char *state, *workers;
+	char **shared_addresses;
+	unsigned shared_addresses_count;
 	struct config_raw_route *routes;
 	unsigned routes_count;
 	struct config_raw_limits *limits;

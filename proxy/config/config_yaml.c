@@ -129,6 +129,7 @@ static const cyaml_schema_field_t top_fields[] = {
 	SECTION("tls", tls, tls_fields),
 	TEXT("state", config_raw, state),
 	TEXT("workers", config_raw, workers),
+	LIST("shared-addresses", config_raw, shared_addresses, &text_entry, LIST_MAX),
 	LIST("routes", config_raw, routes, &route_entry, ROUTES_MAX),
 	SECTION("limits", limits, limits_fields),
 	SECTION("log", log, log_fields),

@@ -168,6 +168,13 @@ static bool on_answer(struct keeper_client *client, const struct keeper_message 
 	return true;
 }
 
+void keeper_lock_keep(struct keeper_lock *lock)
+{
+	if (lock) {
+		lock->holder = NULL;
+	}
+}
+
 static void on_take_over(struct keeper_client *client, struct bytes key)
 {
 	struct keeper_lock *lock = client->held;

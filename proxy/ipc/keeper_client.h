@@ -50,6 +50,12 @@ SUSPENDS struct keeper_lock *keeper_lock(struct keeper_client *client, struct by
 /* NULL is fine. Does not wait: the message goes out by itself. */
 void keeper_unlock(struct keeper_lock *lock);
 
+/*
+ * From now on the lock may not be taken over: who waits for it waits until it is given
+ * back. For what must not be interrupted. NULL is fine.
+ */
+void keeper_lock_keep(struct keeper_lock *lock);
+
 /* Was the holder cancelled because another session took the lock over? */
 bool keeper_lock_is_taken_over(const struct keeper_lock *lock);
 

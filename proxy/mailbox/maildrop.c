@@ -50,16 +50,56 @@ static bool name(struct maildrop *maildrop, struct failure *failure)
 					     "the folder name is not UTF-8, or too long");
 }
 
+#define LOCK_RETRY_MS 500
+
+/* when-locked: wait. The other session may end any moment. */
+SUSPENDS static struct keeper_lock *wait_for_lock(struct maildrop *maildrop,
+						  struct keeper_client *keeper,
+						  uint64_t deadline_ms,
+						  struct failure *failure)
+{
+	struct keeper_lock *lock;
+
+	do {
+		lock = keeper_lock(keeper, bytes_of(maildrop->name), KEEPER_LOCK_REFUSE,
+				   task_self(), deadline_ms, failure);
+	} while (!lock && failure->kind == FAILURE_IN_USE &&
+		 loop_deadline_ms(LOCK_RETRY_MS) < deadline_ms &&
+		 task_sleep_until(loop_deadline_ms(LOCK_RETRY_MS)));
+	return lock;
+}
+
+SUSPENDS static struct keeper_lock *lock_by_policy(struct maildrop *maildrop,
+						   struct keeper_client *keeper,
+						   uint64_t deadline_ms,
+						   struct failure *failure)
+{
+	switch (maildrop->upstream->route->when_locked) {
+	case CONFIG_REFUSE:
+		return keeper_lock(keeper, bytes_of(maildrop->name), KEEPER_LOCK_REFUSE,
+				   task_self(), deadline_ms, failure);
+	case CONFIG_WAIT:
+		return wait_for_lock(maildrop, keeper, deadline_ms, failure);
+	case CONFIG_TAKE_OVER:
+		return keeper_lock(keeper, bytes_of(maildrop->name),
+				   KEEPER_LOCK_TAKE_OVER, task_self(), deadline_ms,
+				   failure);
+	case CONFIG_SHARE:
+		break;
+	}
+	return NULL;
+}
+
 SUSPENDS static bool lock(struct maildrop *maildrop, struct keeper_client *keeper,
 			  uint64_t deadline_ms, struct failure *failure)
 {
 	if (maildrop->upstream->route->when_locked == CONFIG_SHARE) {
 		return true;
 	}
-	maildrop->lock = keeper_lock(keeper, bytes_of(maildrop->name), KEEPER_LOCK_REFUSE,
-				     task_self(), deadline_ms, failure);
+	maildrop->lock = lock_by_policy(maildrop, keeper, deadline_ms, failure);
 	if (!maildrop->lock && failure->kind == FAILURE_IN_USE) {
-		failure_advise(failure, "wait until it ends, or set when-locked: share");
+		failure_advise(failure, "wait until it ends, or set the route's "
+					"when-locked: wait, take-over or share");
 	}
 	return maildrop->lock != NULL;
 }

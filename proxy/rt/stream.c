@@ -53,9 +53,9 @@ struct stream *stream_new(int fd, const struct address *peer)
 	stream->peer = *peer;
 	set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-	set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, 120);
-	set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, 30);
-	set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, 4);
+	set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, 60);
+	set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, 10);
+	set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, 3);
 	int failed = uv_poll_init(loop_uv(), &stream->poll, fd);
 	assert(!failed);
 	(void)failed;

@@ -46,6 +46,14 @@ static enum session_end timeout_of(const struct session *session)
 	return stream_pending(session->client) > 0 ? SESSION_WRITE_STALL : SESSION_IDLE;
 }
 
+/* An address of a NAT or balancer says nothing about who is behind it. */
+bool session_is_from_many(const struct session *session)
+{
+	return session->peer_hidden ||
+	       config_networks_contain(&session->service->config->shared_addresses,
+				       stream_peer(session->client));
+}
+
 enum next session_client_failed(struct session *session, const struct failure *failure)
 {
 	if (failure->kind == FAILURE_CANCELLED) {
@@ -285,9 +293,25 @@ static void count_end_of(struct session *session)
 	}
 }
 
+static void tell_keeper(const struct session *session)
+{
+	const uint32_t lost =
+		session->end == SESSION_QUIT ? 0 : session->maildrop.snapshot.deleted;
+
+	if (session->signed_in) {
+		keeper_tell_ended(session->service->keeper, buffer_bytes(&session->user),
+				  (uint32_t)session->retrieved, lost);
+	}
+}
+
 /* The one way out. The client first: it need not wait for our LOGOUT. */
 SUSPENDS static void finish(struct session *session)
 {
+	if (session->end == SESSION_CANCELLED &&
+	    keeper_lock_is_taken_over(session->maildrop.lock)) {
+		session->end = SESSION_TAKEN_OVER;
+	}
+	tell_keeper(session);
 	count_end_of(session);
 	log_end_of(session, session->end == SESSION_QUIT
 				    ? snapshot_hash(&session->maildrop.snapshot)
@@ -339,6 +363,7 @@ static bool is_one_too_many(const struct session *session)
 		return true;
 	}
 	return !address_is_loopback(stream_peer(session->client)) &&
+	       !session_is_from_many(session) &&
 	       same_address(session) > limits->sessions_per_address;
 }
 

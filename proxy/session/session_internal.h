@@ -86,6 +86,9 @@ enum next session_client_failed(struct session *session, const struct failure *f
 /* May a password be sent on this connection? */
 bool session_allows_password(const struct session *session);
 
+/* Does its address stand for many people (shared-addresses, an unnamed PROXY client)? */
+bool session_is_from_many(const struct session *session);
+
 uint64_t session_write_deadline_ms(const struct session *session);
 
 /* reply.c */

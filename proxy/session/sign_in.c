@@ -48,6 +48,7 @@ SUSPENDS static bool attempt(struct session *session, enum sasl_mechanism mechan
 {
 	const struct keeper_sign_in who = {
 		.address = stream_peer(session->client),
+		.shared_address = session_is_from_many(session),
 		.account = user,
 		.secret = secret,
 	};

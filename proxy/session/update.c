@@ -44,6 +44,7 @@ SUSPENDS void update(struct session *session)
 
 	metrics_move(&session->state, METRICS_STATE_UPDATE);
 	session->committing = true;
+	keeper_lock_keep(session->maildrop.lock);
 	result = commit_deletions(&session->maildrop, &failure);
 	count_commit(session, since_ms);
 	session->committing = false;
