@@ -1,6 +1,7 @@
 #include "proxy/ops/doors.h"
 
 #include "proxy/base/memory.h"
+#include "proxy/ops/activation.h"
 #include "proxy/rt/listener.h"
 
 #include <stdio.h>
@@ -94,7 +95,8 @@ bool doors_open(struct doors *doors, const struct config *config, size_t slots,
 			.nth = nth_of(config, i),
 			.sockets = memory_new_array(slots, sizeof(int)),
 		};
-		if (!listener_bind(&door->asked, slots, door->sockets, failure)) {
+		if (!activation_take(&door->asked, slots, door->sockets) &&
+		    !listener_bind(&door->asked, slots, door->sockets, failure)) {
 			free(door->sockets);
 			while (doors->count > before) {
 				release(doors, &doors->list[--doors->count]);

@@ -122,7 +122,7 @@ static void write_steps(const struct view *view, const struct metrics_route *rou
 		[METRICS_STEP_ID] = "Capabilities",
 		[METRICS_STEP_SIGN_IN] = "Sign in",
 		[METRICS_STEP_FOLDER] = "Open folder",
-		[METRICS_STEP_BODY] = "First of a message",
+		[METRICS_STEP_BODY] = "Message begins",
 		[METRICS_STEP_COMMIT] = "Remove mail",
 	};
 	bool any = false;

@@ -1,11 +1,13 @@
 """What processes cost: processor time, memory; and what the hypervisor took away."""
 
 import os
+import threading
 import time
 
 from state import read
 
 _TICKS = os.sysconf("SC_CLK_TCK")
+SAMPLE_S = 0.02
 
 
 def tree(root):
@@ -36,22 +38,6 @@ def cpu_s(root):
     return ticks / _TICKS
 
 
-def _status(pid, name):
-    for line in read(f"/proc/{pid}/status").splitlines():
-        if line.startswith(name + ":"):
-            return int(line.split()[1])
-    return 0
-
-
-def peak_rss_kib(pid):
-    """The highest resident size of one process, kept by the kernel."""
-    return _status(pid, "VmHWM")
-
-
-def rss_kib(root):
-    return sum(_status(pid, "VmRSS") for pid in tree(root))
-
-
 def pss_kib(root):
     """Shared pages divided among those who share them: for many processes."""
     total = 0
@@ -63,6 +49,29 @@ def pss_kib(root):
         except OSError:
             pass
     return total
+
+
+class Peak:
+    """The highest proportional size of all processes while this is entered."""
+
+    def __init__(self, root):
+        self.root = root
+        self.kib = 0
+        self._over = threading.Event()
+        self._watcher = threading.Thread(target=self._watch)
+
+    def _watch(self):
+        while not self._over.wait(SAMPLE_S):
+            self.kib = max(self.kib, pss_kib(self.root))
+
+    def __enter__(self):
+        self._watcher.start()
+        return self
+
+    def __exit__(self, *_):
+        self._over.set()
+        self._watcher.join()
+        self.kib = max(self.kib, pss_kib(self.root))
 
 
 def processor_ticks():

@@ -88,23 +88,14 @@ def big(number):
     def scenario(target, rep):
         digest = ["--hash"] if rep < 0 else []
         mode = "fetch" if target.name == "floor" else "download"
-        _fresh_peak(target)
-        result = load(target, mode, "--user", "ubig", "--first", number, "--count", 1, *digest)
-        result.update(_peak(target))
+        arguments = (target, mode, "--user", "ubig", "--first", number, "--count", 1, *digest)
+        if target.name != "popbridge":
+            return load(*arguments)
+        with accounting.Peak(target.root) as peak:
+            result = load(*arguments)
+        result.update(peak_kib=peak.kib)
         return result
     return scenario
-
-
-def _fresh_peak(target):
-    """The kernel's mark of the highest resident size starts again."""
-    if target.name == "popbridge":
-        state.write(f"/proc/{target.root}/clear_refs", "5")
-
-
-def _peak(target):
-    if target.name != "popbridge":
-        return {}
-    return {"peak_kib": accounting.peak_rss_kib(target.root)}
 
 
 def index(target, _rep):
@@ -112,33 +103,32 @@ def index(target, _rep):
     if target.name == "floor":
         return load(target, "list", "--user", "u100k")
     load(target, "list", "--user", "s0000")
-    before = accounting.rss_kib(target.root)
+    before = accounting.pss_kib(target.root)
     used = accounting.cpu_s(target.root), accounting.cpu_s(upstream.pid())
-    _fresh_peak(target)
-    for _ in range(INDEX_READINGS):
-        target.forget("u100k")
-        result = load(target, "list", "--user", "u100k")
+    with accounting.Peak(target.root) as peak:
+        for _ in range(INDEX_READINGS):
+            target.forget("u100k")
+            result = load(target, "list", "--user", "u100k")
     result.update(
         cpu_each=(accounting.cpu_s(target.root) - used[0]) / INDEX_READINGS,
         up_cpu_each=(accounting.cpu_s(upstream.pid()) - used[1]) / INDEX_READINGS)
-    for name, value in _peak(target).items():
-        result.update({name: value, "more_kib": value - before})
+    if target.name == "popbridge":
+        result.update(peak_kib=peak.kib, more_kib=peak.kib - before)
     return result
 
 
 def idle(target, _rep):
-    """IDLE_USERS sessions signed in and silent. RSS of one process, PSS of several."""
+    """IDLE_USERS sessions signed in and silent."""
     if target.name == "floor":
         return None
     count = upstream.IDLE_USERS
-    measure = accounting.rss_kib if target.name == "popbridge" else accounting.pss_kib
-    before = measure(target.root)
+    before = accounting.pss_kib(target.root)
     command = _command(target, "idle", "--user", "i%", "--users", count, "--sessions", count,
                        "--conc", 8)
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         result = json.loads(process.stdout.readline())
         time.sleep(4)  # those who wait longer than a second give memory back
-        after = measure(target.root)
+        after = accounting.pss_kib(target.root)
         process.stdin.close()
     result.update(empty_kib=before, idle_kib=after, kib_per_session=(after - before) / count,
                   processes=len(accounting.tree(target.root)))
