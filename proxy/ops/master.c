@@ -1,6 +1,7 @@
 #include "proxy/ops/master.h"
 
 #include "proxy/base/memory.h"
+#include "proxy/ops/files.h"
 #include "proxy/ops/roster.h"
 #include "proxy/rt/tls_self_signed.h"
 #include "proxy/session/service.h"
@@ -12,9 +13,12 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#define FILES_MS 2000 // between two looks at the certificates
+
 struct master {
 	const struct source *source;
 	struct roster roster;
+	bool reloading;
 	int result;
 };
 
@@ -83,6 +87,45 @@ SUSPENDS static void reload(struct master *master)
 	config_errors_release(&errors);
 }
 
+/* One at a time: a second SIGHUP during a reload waits for the next look. */
+SUSPENDS static void reload_alone(struct master *master)
+{
+	if (!master->reloading) {
+		master->reloading = true;
+		reload(master);
+		master->reloading = false;
+	}
+}
+
+/*
+ * A certificate that was renewed is used without being asked. Files are written one after
+ * the other, so a pair that does not fit yet is left alone until it does.
+ */
+SUSPENDS static void watch_files(void *argument)
+{
+	struct master *master = argument;
+	uint64_t seen = files_mark(master->roster.setting.config);
+	uint64_t bad = seen;
+	struct failure failure;
+
+	while (task_sleep_until(loop_deadline_ms(FILES_MS))) {
+		const uint64_t mark = files_mark(master->roster.setting.config);
+
+		if (mark == seen) {
+			continue;
+		}
+		if (is_usable(master->roster.setting.config, &failure)) {
+			log_say(LOG_INFO, "certificates changed", "workers are replaced");
+			reload_alone(master);
+			seen = mark;
+		} else if (mark != bad) {
+			log_say(LOG_WARNING, "certificates changed",
+				"the old ones stay: %s", failure.text);
+			bad = mark;
+		}
+	}
+}
+
 /* Until somebody says stop. */
 SUSPENDS static void obey_signals(struct master *master)
 {
@@ -92,7 +135,7 @@ SUSPENDS static void obey_signals(struct master *master)
 		if (signal_wait(signals) != SIGHUP) {
 			return;
 		}
-		reload(master);
+		reload_alone(master);
 	}
 }
 
@@ -112,12 +155,17 @@ SUSPENDS static void run(void *argument)
 	struct master *master = argument;
 	struct failure failure;
 	struct task *reaper = task_start_child(reap, NULL);
+	struct task *watcher;
 	const bool started = roster_start(&master->roster, &failure);
 
 	if (started) {
 		doors_log(&master->roster.doors, master->roster.setting.config);
 		log_say(LOG_INFO, "ready", "popbridge " POPBRIDGE_VERSION);
+		watcher = task_start_child(watch_files, master);
 		obey_signals(master);
+		master->roster.stopping = true; // a reload under way gives up
+		task_cancel(watcher);
+		task_join(watcher);
 		log_say(LOG_INFO, "stopping", "sessions have %" PRIu32 " ms to end",
 			master->roster.drain_ms);
 		signal(SIGINT, SIG_IGN);

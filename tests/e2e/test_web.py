@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 
@@ -316,6 +317,75 @@ def test_a_server_that_is_gone_degrades_and_no_user_is_named():
         assert status == 200 and body["status"] == "degraded"
         for path in ["/", "/metrics", "/status.json", "/status.txt", "/ready"]:
             assert "very-private" not in web.ask(path)[2]
+
+
+# The processes ---------------------------------------------------------------------------
+
+
+def roles(popbridge, name):
+    """The process ids of a role."""
+    def is_role(pid):
+        with open(f"/proc/{pid}/cmdline", "rb") as line:
+            return line.read().split(b"\0")[1:3] == [b"--role", name.encode()]
+    return [pid for pid in popbridge.pids()[1:] if is_role(pid)]
+
+
+def restarted(popbridge):
+    """Where the web role listens once another one than that of now serves."""
+    before = len(popbridge.log("web"))
+    return lambda: net.wait_until(
+        lambda: len(popbridge.log("web")) > before and Web(find_port(popbridge.log())),
+        20 * net.slow_factor(), "another web role serves")
+
+
+def test_the_sessions_of_a_killed_worker_are_not_counted_any_more(served, dovecot):
+    popbridge, web = served
+    dovecot.deliver("killed", [mails.simple()])
+    with popbridge.signed_in("killed"):
+        assert web.metrics()["popbridge_sessions"].sum() == 1
+        for pid in roles(popbridge, "worker"):
+            os.kill(pid, signal.SIGKILL)
+        families = net.wait_until(
+            lambda: (seen := web.metrics())["popbridge_worker_restarts"].value() == 2 and
+            seen["popbridge_workers_ready"].value() == 2 and seen,
+            10 * net.slow_factor(), "two other workers")
+    assert families["popbridge_sessions"].sum() == 0
+    assert families["popbridge_upstream_connections"].value() == 0
+    assert families["popbridge_sign_ins"].value() == 1  # a counter never goes back
+    assert web.ready()[1]["status"] == "ok"
+
+
+def test_a_killed_web_role_comes_back_and_sessions_do_not_notice(served, dovecot):
+    popbridge, _ = served
+    dovecot.deliver("calm", [mails.simple()])
+    with popbridge.signed_in("calm") as client:
+        come_back = restarted(popbridge)
+        os.kill(roles(popbridge, "web")[0], signal.SIGKILL)
+        web = come_back()
+        assert web.metrics()["popbridge_web_restarts"].value() == 1
+        assert web.metrics()["popbridge_sessions"].value(state="transaction") == 1
+        assert client.stat()[0] == 1
+
+
+def test_a_refused_reload_degrades_until_a_good_one(served):
+    popbridge, web = served
+    with open(popbridge.config_path, encoding="utf-8") as config:
+        good = config.read()
+    with open(popbridge.config_path, "w", encoding="utf-8") as config:
+        config.write("routes: []\n")
+    popbridge.process.send_signal(signal.SIGHUP)
+    popbridge.wait_log("not reloaded")
+    assert "reload was refused" in web.ready()[1]["reasons"][0]
+    with open(popbridge.config_path, "w", encoding="utf-8") as config:
+        config.write(good)
+    come_back = restarted(popbridge)
+    popbridge.process.send_signal(signal.SIGHUP)
+    web = come_back()
+    assert web.ready() == (200, {"status": "ok", "reasons": []})
+    families = web.metrics()
+    assert families["popbridge_reloads"].value() == 1
+    assert families["popbridge_reloads_refused"].value() == 1
+    assert families["popbridge_workers_ready"].value() == 2
 
 
 # The command line ----------------------------------------------------------------------------
