@@ -57,6 +57,7 @@ enum metrics_gauge {
 	METRICS_WORKERS_WANTED,
 	METRICS_KEEPERS,       // serving: 0 or 1
 	METRICS_RELOAD_BROKEN, // 1: the last reload was refused, the old settings stay
+	METRICS_FILES_BROKEN,  // 1: certificate files changed and are no good
 	METRICS_GAUGES
 };
 

@@ -54,6 +54,7 @@ static bool take(const char *name, char out[VALUE_MAX], struct failure *failure)
 	const char *value = getenv(name);
 	int len;
 
+	*out = '\0';
 	snprintf(file_name, sizeof(file_name), "%s_FILE", name);
 	if (is_set(name, "") && is_set(name, "_FILE")) {
 		return failure_set(failure, FAILURE_PERMANENT,

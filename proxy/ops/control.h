@@ -30,6 +30,7 @@ struct control_message {
 	uint32_t milliseconds; // DRAIN
 	uint32_t keeper;       // START: 1 where the third descriptor leads to the keeper
 	unsigned char key[CONTROL_KEY_BYTES]; // START: for keyed hashes, one per start
+	uint32_t row;                         // START: the worker's in the metrics
 };
 
 SUSPENDS bool control_send(struct channel *channel, const struct control_message *message,

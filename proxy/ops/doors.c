@@ -6,7 +6,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 struct door_sockets {
@@ -15,15 +14,22 @@ struct door_sockets {
 	int *sockets;         // owned, one for each slot
 };
 
+static bool same_address(const struct address *a, const struct address *b)
+{
+	const unsigned bits = a->socket.ss_family == AF_INET ? 32 : 128;
+
+	return a->socket.ss_family == b->socket.ss_family &&
+	       address_port(a) == address_port(b) && address_in_network(a, b, bits);
+}
+
 /* Two listeners with port 0 are two listeners. */
 static size_t nth_of(const struct config *config, size_t index)
 {
 	size_t nth = 0;
 
 	for (size_t i = 0; i < index; i++) {
-		nth += memcmp(&config->listeners[i].address,
-			      &config->listeners[index].address,
-			      sizeof(struct address)) == 0;
+		nth += same_address(&config->listeners[i].address,
+				    &config->listeners[index].address);
 	}
 	return nth;
 }
@@ -34,8 +40,7 @@ static struct door_sockets *find(const struct doors *doors, const struct config 
 	for (size_t i = 0; i < doors->count; i++) {
 		struct door_sockets *door = &doors->list[i];
 
-		if (memcmp(&door->asked, &config->listeners[index].address,
-			   sizeof(struct address)) == 0 &&
+		if (same_address(&door->asked, &config->listeners[index].address) &&
 		    door->nth == nth_of(config, index)) {
 			return door;
 		}

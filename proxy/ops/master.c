@@ -9,8 +9,8 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/random.h>
+#include <time.h>
 #include <unistd.h>
 
 #define FILES_MS 2000 // between two looks at the certificates
@@ -51,10 +51,17 @@ static void take_setting(struct roster *roster, struct config *config, int text_
 	roster->setting = (struct setting){ config, text_fd };
 	roster->drain_ms = (uint32_t)config->limits.drain_ms;
 	log_setup(config->log_level, config->log_format);
+	for (size_t i = 0; i < config->route_count; i++) {
+		metrics_add_route(config->routes[i].match, config->routes[i].server);
+	}
+	metrics_set(METRICS_RELOAD_BROKEN, 0);
+	metrics_set(METRICS_FILES_BROKEN, 0);
 }
 
 static void log_not_reloaded(const char *why, size_t len)
 {
+	metrics_count(METRICS_RELOADS_REFUSED);
+	metrics_set(METRICS_RELOAD_BROKEN, 1);
 	log_say(LOG_ERROR, "not reloaded", "the old configuration stays: %.*s", (int)len,
 		why);
 }
@@ -82,6 +89,7 @@ SUSPENDS static void reload(struct master *master)
 		take_setting(&master->roster, config, text_fd);
 		roster_replace_workers(&master->roster);
 		doors_log(&master->roster.doors, master->roster.setting.config);
+		metrics_count(METRICS_RELOADS);
 		log_say(LOG_INFO, "reloaded", "new sessions use the new configuration");
 	}
 	config_errors_release(&errors);
@@ -121,6 +129,7 @@ SUSPENDS static void watch_files(void *argument)
 		} else if (mark != bad) {
 			log_say(LOG_WARNING, "certificates changed",
 				"the old ones stay: %s", failure.text);
+			metrics_set(METRICS_FILES_BROKEN, 1);
 			bad = mark;
 		}
 	}
@@ -179,14 +188,26 @@ SUSPENDS static void run(void *argument)
 	master->result = started ? 0 : 1;
 }
 
+/* Without it there would be no metrics, and no descriptor for START. */
+static void begin_counting(struct roster *roster)
+{
+	if (!metrics_create(&roster->metrics) || !metrics_attach(roster->metrics)) {
+		log_say(LOG_ERROR, "not started", "no memory for the metrics");
+		exit(1);
+	}
+	metrics_use_row(METRICS_MASTER_ROW);
+	metrics_set(METRICS_STARTED_S, (uint64_t)time(NULL));
+}
+
 int master_run(const struct source *source, struct config *config, int text_fd)
 {
 	struct master master = { .source = source, .result = 1 };
 	struct failure failure;
 
+	begin_counting(&master.roster);
 	take_setting(&master.roster, config, text_fd);
 	master.roster.slot_count = worker_count(config);
-	master.roster.metrics = memfd_create("popbridge-metrics", MFD_CLOEXEC);
+	metrics_set(METRICS_WORKERS_WANTED, master.roster.slot_count);
 	if (getrandom(master.roster.key, CONTROL_KEY_BYTES, 0) != CONTROL_KEY_BYTES) {
 		abort();
 	}

@@ -1,6 +1,7 @@
 #include "proxy/ops/process.h"
 
 #include "proxy/base/memory.h"
+#include "proxy/ops/row.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -156,6 +157,7 @@ SUSPENDS void process_free(struct process *process)
 		link = &(*link)->next;
 	}
 	*link = process->next;
+	row_give_back(process->row);
 	channel_close(process->channel);
 	free(process);
 }

@@ -14,6 +14,7 @@ struct process {
 	const char *role;     // "worker", "keeper", "web"
 	pid_t pid;
 	struct channel *channel; // owned
+	uint32_t row;            // in the metrics; 0: none. Given back when freed
 	bool gone;
 	int status;        // of waitpid(), once gone
 	struct gate ended; // opened when gone

@@ -1,5 +1,6 @@
 #include "proxy/ops/role.h"
 
+#include "proxy/base/metrics.h"
 #include "proxy/ops/source.h"
 
 #include <signal.h>
@@ -63,6 +64,14 @@ SUSPENDS static bool receive_start(struct role *role, struct failure *failure)
 	return good;
 }
 
+/* Workers count. Without a table they serve all the same. */
+static void count_for(const struct role *role)
+{
+	if (role->start.row != METRICS_MASTER_ROW && metrics_attach(role->metrics)) {
+		metrics_use_row(role->start.row);
+	}
+}
+
 SUSPENDS static void live(void *argument)
 {
 	struct life *life = argument;
@@ -75,6 +84,7 @@ SUSPENDS static void live(void *argument)
 	role->channel = channel_new(CONTROL_FD);
 	if (receive_start(role, &failure)) {
 		log_setup(role->config->log_level, role->config->log_format);
+		count_for(role);
 		life->result = roles[life->index].live(role);
 		config_free(role->config);
 	} else {

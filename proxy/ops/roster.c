@@ -6,6 +6,7 @@
 #include "proxy/ops/roster.h"
 
 #include "proxy/base/memory.h"
+#include "proxy/ops/row.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -75,6 +76,7 @@ SUSPENDS static struct process *start_worker(struct slot *slot, struct failure *
 		free(all);
 		return NULL;
 	}
+	process->row = start.row = row_take();
 	add(all, roster->setting.text_fd);
 	add(all, roster->metrics);
 	keeper = introduce(roster);
@@ -88,7 +90,9 @@ SUSPENDS static struct process *start_worker(struct slot *slot, struct failure *
 	for (size_t i = 0; i < CONTROL_KEY_BYTES; i++) {
 		start.key[i] = roster->key[i];
 	}
-	if (!initiate(process, &start, all, failure)) {
+	if (initiate(process, &start, all, failure)) {
+		metrics_gauge_up(METRICS_WORKERS);
+	} else {
 		process = NULL;
 	}
 	if (keeper >= 0) {
@@ -203,6 +207,7 @@ SUSPENDS static void replace(struct slot *slot)
 	slot->replace = false;
 	slot->refused = successor == NULL;
 	if (successor) {
+		metrics_gauge_down(METRICS_WORKERS);
 		let_go(slot->roster, slot->process);
 		slot->process = successor;
 	} else {
@@ -215,6 +220,8 @@ SUSPENDS static void bury(struct slot *slot, uint64_t since_ms)
 {
 	log_death(slot->process, loop_now_ms() - since_ms);
 	process_free(slot->process);
+	metrics_gauge_down(METRICS_WORKERS);
+	metrics_count(METRICS_WORKER_RESTARTS);
 	slot->process = NULL;
 	slot->replace = false;
 	gate_open(&slot->roster->changed);
@@ -251,6 +258,7 @@ SUSPENDS static void run_slot(void *argument)
 		}
 	} while (back_off(roster, &delay_ms, 0));
 	if (slot->process) {
+		metrics_gauge_down(METRICS_WORKERS);
 		let_go(roster, slot->process);
 		slot->process = NULL;
 	}
@@ -331,17 +339,90 @@ SUSPENDS static void run_keeper(void *argument)
 			log_say(LOG_ERROR, "keeper not started", "%s", failure.text);
 			continue;
 		}
+		metrics_set(METRICS_KEEPERS, 1);
 		watch_keeper(roster);
 		if (roster->stopping) {
 			break;
 		}
 		log_death(roster->keeper, loop_now_ms() - since_ms);
+		metrics_set(METRICS_KEEPERS, 0);
+		metrics_count(METRICS_KEEPER_RESTARTS);
 		process_free(roster->keeper);
 		roster->keeper = NULL;
 		if (loop_now_ms() - since_ms >= STEADY_MS) {
 			delay_ms = BACK_OFF_FIRST_MS;
 		}
 	} while (back_off(roster, &delay_ms, 0));
+}
+
+SUSPENDS static struct process *start_web(struct roster *roster, struct failure *failure)
+{
+	const struct control_message start = { .type = CONTROL_START };
+	struct channel_descriptors *all = memory_new(sizeof(*all));
+	struct process *process = process_spawn("web", failure);
+
+	if (process) {
+		add(all, roster->setting.text_fd);
+		add(all, roster->metrics);
+		if (!initiate(process, &start, all, failure)) {
+			process = NULL;
+		}
+	}
+	free(all);
+	return process;
+}
+
+/* Until it is gone, the setting is new, or the service stops. */
+SUSPENDS static void watch_web(struct roster *roster)
+{
+	struct failure ignored;
+
+	while (!(roster->web && roster->web->gone) && !roster->replace_web &&
+	       !roster->stopping) {
+		gate_wait(roster->web ? &roster->web->ended : &roster->changed,
+			  DEADLINE_NEVER, &ignored);
+	}
+}
+
+/* The new one first where there is to be one: both may listen for a while. */
+SUSPENDS static void replace_web(struct roster *roster)
+{
+	struct process *old = roster->web;
+	struct failure failure;
+
+	roster->replace_web = false;
+	roster->web = NULL;
+	if (roster->setting.config->web.wanted) {
+		roster->web = start_web(roster, &failure);
+		if (!roster->web) {
+			log_say(LOG_ERROR, "web not started", "%s", failure.text);
+		}
+	}
+	if (old) {
+		let_go(roster, old);
+	}
+}
+
+/* Nobody's mail depends on it: whatever happens to it, the service goes on. */
+SUSPENDS static void run_web(void *argument)
+{
+	struct roster *roster = argument;
+	uint64_t delay_ms = BACK_OFF_FIRST_MS;
+	uint64_t since_ms;
+
+	do {
+		since_ms = loop_now_ms();
+		replace_web(roster);
+		watch_web(roster);
+		if (roster->web && roster->web->gone && !roster->stopping) {
+			log_death(roster->web, loop_now_ms() - since_ms);
+			metrics_count(METRICS_WEB_RESTARTS);
+			process_free(roster->web);
+			roster->web = NULL;
+		}
+	} while (roster->replace_web
+			 ? !roster->stopping
+			 : back_off(roster, &delay_ms, loop_now_ms() - since_ms));
 }
 
 static bool all_run(const struct roster *roster)
@@ -373,6 +454,7 @@ SUSPENDS bool roster_start(struct roster *roster, struct failure *failure)
 	}
 	while (!all_run(roster) && gate_wait(&roster->changed, deadline_ms, failure)) {
 	}
+	roster->web_task = task_start_child(run_web, roster);
 	return all_run(roster) && roster->keeper;
 }
 
@@ -392,6 +474,25 @@ SUSPENDS void roster_replace_workers(struct roster *roster)
 			gate_wait(&roster->changed, loop_deadline_ms(READY_MS), &ignored);
 		}
 	}
+	roster->replace_web = true;
+	gate_open(roster->web ? &roster->web->ended : &roster->changed);
+}
+
+SUSPENDS static void stop_process(struct process **process)
+{
+	const struct control_message drain = { .type = CONTROL_DRAIN };
+	struct failure ignored;
+
+	if (!*process) {
+		return;
+	}
+	control_send((*process)->channel, &drain, NULL, &ignored);
+	if (!process_wait(*process, loop_deadline_ms(GRACE_MS))) {
+		process_kill(*process, SIGKILL);
+		process_wait(*process, DEADLINE_NEVER);
+	}
+	process_free(*process);
+	*process = NULL;
 }
 
 SUSPENDS static void stop_keeper(struct roster *roster)
@@ -401,18 +502,17 @@ SUSPENDS static void stop_keeper(struct roster *roster)
 		gate_open(&roster->keeper->ended);
 	}
 	task_join(roster->keeper_task);
-	if (roster->keeper) {
-		const struct control_message drain = { .type = CONTROL_DRAIN };
-		struct failure ignored;
+	stop_process(&roster->keeper);
+}
 
-		control_send(roster->keeper->channel, &drain, NULL, &ignored);
-		if (!process_wait(roster->keeper, loop_deadline_ms(GRACE_MS))) {
-			process_kill(roster->keeper, SIGKILL);
-			process_wait(roster->keeper, DEADLINE_NEVER);
-		}
-		process_free(roster->keeper);
-		roster->keeper = NULL;
+SUSPENDS static void stop_web(struct roster *roster)
+{
+	gate_open(&roster->changed);
+	if (roster->web) {
+		gate_open(&roster->web->ended);
 	}
+	task_join(roster->web_task);
+	stop_process(&roster->web);
 }
 
 SUSPENDS void roster_stop(struct roster *roster)
@@ -429,6 +529,9 @@ SUSPENDS void roster_stop(struct roster *roster)
 	}
 	while (roster->leaving > 0) {
 		gate_wait(&roster->changed, DEADLINE_NEVER, &ignored);
+	}
+	if (roster->web_task) {
+		stop_web(roster);
 	}
 	if (roster->keeper_task) {
 		stop_keeper(roster);

@@ -31,6 +31,9 @@ struct roster {
 	size_t slot_count;
 	struct process *keeper;   // NULL: between two
 	struct task *keeper_task; // a child
+	struct process *web;      // NULL: none, or between two
+	struct task *web_task;    // a child
+	bool replace_web;         // the setting is new
 	struct gate changed;      // opened when a role is ready or gone
 	size_t leaving;           // drained ones that still run
 	struct process *leavers[64];
@@ -43,7 +46,7 @@ struct roster {
 /* Binds the ports and starts everything. FAILURE_PERMANENT: a port, a first start. */
 SUSPENDS bool roster_start(struct roster *roster, struct failure *failure);
 
-/* setting is new: every worker is replaced, one after the other. */
+/* setting is new: every worker is replaced, one after the other, then the web role. */
 SUSPENDS void roster_replace_workers(struct roster *roster);
 
 /* DRAIN to all, wait, kill who stays. */

@@ -60,6 +60,12 @@ static void judge_processes(const struct metrics_values *values, struct health *
 		     "The last reload was refused, the settings before it are in force. "
 		     "popbridge check names the mistakes.");
 	}
+	if (values->gauges[METRICS_FILES_BROKEN] > 0) {
+		note(health, HEALTH_DEGRADED,
+		     "Certificate files have changed and cannot be used; those before "
+		     "them "
+		     "are in use. The log says what is wrong.");
+	}
 }
 
 static void judge_certificate(const char *file, uint64_t until_s, uint64_t now_s,

@@ -54,6 +54,8 @@ static const struct family gauges[METRICS_GAUGES] = {
 	[METRICS_WORKERS_WANTED] = { "workers_wanted", "Workers that should serve." },
 	[METRICS_KEEPERS] = { "keepers_ready", "Keepers that serve now: 0 or 1." },
 	[METRICS_RELOAD_BROKEN] = { "reload_refused", "1: the last reload was refused." },
+	[METRICS_FILES_BROKEN] = { "certificate_files_refused",
+				   "1: certificate files changed and are no good." },
 };
 
 static const char *const states[METRICS_STATES] = {

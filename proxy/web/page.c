@@ -310,8 +310,9 @@ static void write_totals(const struct view *view, struct buffer *out)
 
 	say(out, "<section><h2>Since the start</h2><div class=\"card list\"><table>\n");
 	write_row(out, "Sign-ins", counters[METRICS_SIGN_INS]);
-	write_row(out, "without TLS", counters[METRICS_SIGN_INS_WITHOUT_TLS]);
-	write_row(out, "with TLS 1.0 or 1.1", counters[METRICS_SIGN_INS_LEGACY_TLS]);
+	write_row(out, "Sign-ins without TLS", counters[METRICS_SIGN_INS_WITHOUT_TLS]);
+	write_row(out, "Sign-ins with TLS 1.0 or 1.1",
+		  counters[METRICS_SIGN_INS_LEGACY_TLS]);
 	write_row(out, "Messages delivered", counters[METRICS_MESSAGES_RETRIEVED]);
 	write_row(out, "Messages removed", counters[METRICS_MESSAGES_DELETED]);
 	write_row(out, "IMAP connections lost and opened again",

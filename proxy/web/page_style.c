@@ -62,6 +62,7 @@ const char page_style[] =
 	".steps dd{margin:0 0 2px;font-weight:600}\n"
 	".steps dd span{display:block;color:var(--soft);font-weight:400;font-size:13px}\n"
 	".file{overflow-wrap:anywhere}\n"
+	".badge.soft{font-weight:400;padding-left:0}\n"
 	".bad{color:var(--bad)}.warn{color:var(--warn)}.good{color:var(--ok)}\n"
 	".failures{--line:var(--bad);--area:transparent}\n"
 	"footer{margin-top:28px;color:var(--soft);font-size:13px}\n"

@@ -39,10 +39,17 @@ static void use_route(uint32_t route, uint64_t ms, unsigned times)
 	}
 }
 
-/* What happens in one minute: more at some times than at others. */
+/* More at some times than at others. */
+static unsigned wave_of(unsigned minute)
+{
+	const unsigned slope = minute % 50 < 25 ? minute % 25 : 25 - minute % 25;
+
+	return 14 + slope + (minute * 2654435761u >> 28) % 8;
+}
+
 static void live_a_minute(unsigned minute)
 {
-	const unsigned wave = 10 + (minute * 7 % 13) + (minute % 30 < 9 ? 22 : 0);
+	const unsigned wave = wave_of(minute);
 
 	for (unsigned i = 0; i < wave; i++) {
 		metrics_count(METRICS_CONNECTIONS);
@@ -94,7 +101,7 @@ static struct history *live(unsigned minutes, uint64_t now_s,
 	history = history_new(values, start_s);
 	for (unsigned minute = 0; minute < minutes; minute++) {
 		close_sessions();
-		open_sessions(120 + minute * 31 % 47 + (minute % 30 < 9 ? 60 : 0));
+		open_sessions(60 + 4 * wave_of(minute));
 		live_a_minute(minute);
 		metrics_read(values);
 		history_sample(history, values, start_s + minute * MINUTE_S + 30);

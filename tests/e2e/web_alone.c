@@ -1,7 +1,7 @@
 /*
  * The web role without a service: web_alone CONFIG [GAUGE=NUMBER...] serves a made-up
  * state until its standard input ends. GAUGE: workers, wanted, keepers, reload-broken,
- * certificate (days left), server-down.
+ * files-broken, certificate (days left), server-down.
  */
 #include "proxy/web/web.h"
 
@@ -28,6 +28,7 @@ static bool set(const char *name, long value)
 		{ "wanted", METRICS_WORKERS_WANTED },
 		{ "keepers", METRICS_KEEPERS },
 		{ "reload-broken", METRICS_RELOAD_BROKEN },
+		{ "files-broken", METRICS_FILES_BROKEN },
 	};
 
 	for (size_t i = 0; i < sizeof(gauges) / sizeof(gauges[0]); i++) {
