@@ -438,8 +438,7 @@ static void test_the_description_names_every_effective_value(void **state)
 		"unique-id {uid}, mark-read true, without-uidplus careful\n",
 		"forward-client id, when-locked share, nul replace\n",
 		"limits: sessions 7, 6 from one address\n",
-		"limits: idle 11m, write-stall 2h, sign-in 61s, upstream-sign-in 56s, "
-		"drain ",
+		"limits: idle 11m, write-stall 2h, sign-in 61s, upstream-sign-in 56s, drain ",
 		"limits: connect 500ms, tls 9s, authenticate 8s, command 7s\n",
 		"limits: minimum-rate 2048 octets a second, sign-in-delay 1s..3s\n",
 		"log: json, level debug\n",
