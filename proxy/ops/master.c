@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+static const int obeyed[] = { SIGTERM, SIGINT, SIGHUP, 0 };
+
 #define FILES_MS 2000 // between two looks at the certificates
 
 struct master {
@@ -138,10 +140,8 @@ SUSPENDS static void watch_files(void *argument)
 /* Until somebody says stop. */
 SUSPENDS static void obey_signals(struct master *master)
 {
-	static const int signals[] = { SIGTERM, SIGINT, SIGHUP, 0 };
-
 	for (;;) {
-		if (signal_wait(signals) != SIGHUP) {
+		if (signal_wait(obeyed) != SIGHUP) {
 			return;
 		}
 		reload_alone(master);
@@ -165,6 +165,7 @@ SUSPENDS static void run(void *argument)
 	struct failure failure;
 	struct task *reaper = task_start_child(reap, NULL);
 	struct task *watcher;
+	signal_expect(obeyed);
 	const bool started = roster_start(&master->roster, &failure);
 
 	if (started) {

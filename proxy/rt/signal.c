@@ -55,6 +55,13 @@ static int take_pending(const int *signals)
 	return 0;
 }
 
+void signal_expect(const int *signals)
+{
+	for (; *signals != 0; signals++) {
+		watch_for(*signals);
+	}
+}
+
 static void set_waiter(const int *signals, struct task *waiter)
 {
 	for (; *signals != 0; signals++) {

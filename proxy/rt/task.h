@@ -95,9 +95,11 @@ SUSPENDS void task_join(struct task *task);
 
 /*
  * Wait for one of the signals (0-terminated list). Returns its number, 0 when
- * cancelled. Several tasks may wait, each for
- * signals of its own.
+ * cancelled. Several tasks may wait, each for signals of its own.
  */
 SUSPENDS int signal_wait(const int *signals);
+
+/* From now on these are not lost before somebody waits for them. */
+void signal_expect(const int *signals);
 
 #endif
