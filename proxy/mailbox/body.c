@@ -91,10 +91,46 @@ SUSPENDS static enum part end_or_gone(const struct body *body, struct failure *f
 	return step == IMAP_END && exists ? PART_NONE : PART_FAILED;
 }
 
+/*
+ * An empty part before the place where the size says the end is: either the size is
+ * wrong, or the server. The octet in front of that place must be the last one.
+ */
+SUSPENDS static enum part end_or_lie(const struct body *body, struct failure *failure)
+{
+	struct imap *imap = body->maildrop->imap;
+	struct bytes slice;
+
+	if (imap_body_open(imap, body->imap_uid, body->origin - 1, 2, body->listed,
+			   failure) != IMAP_BODY_READY) {
+		return PART_FAILED;
+	}
+	const bool last = imap_body_octets(imap) == 1;
+
+	do {
+		if (!imap_body_read(imap, &slice, failure)) {
+			return PART_FAILED;
+		}
+	} while (slice.len > 0);
+	if (!imap_body_finish(imap, failure)) {
+		return PART_FAILED;
+	}
+	if (!last) {
+		failure_set(failure, FAILURE_TEMPORARY,
+			    "the server gave nothing of UID %" PRIu32 " at octet %" PRIu64
+			    ", though there is more",
+			    body->imap_uid, body->origin);
+	}
+	return last ? PART_NONE : PART_FAILED;
+}
+
 SUSPENDS static enum part next_part(struct body *body, struct failure *failure)
 {
 	if (!imap_body_finish(body->maildrop->imap, failure)) {
 		return PART_FAILED;
+	}
+	if (imap_body_octets(body->maildrop->imap) == 0 && body->origin > 0 &&
+	    body->origin < body->listed) {
+		return end_or_lie(body, failure);
 	}
 	if (was_last_part(body)) {
 		return PART_NONE;

@@ -318,13 +318,13 @@ SUSPENDS static void finish(struct session *session)
 				    : session->hash_at_start);
 	keeper_unlock(session->maildrop.lock);
 	session->maildrop.lock = NULL;
-	unlink_session(session);
 	hang_up(session);
 	if (session->signed_in) {
 		maildrop_close(&session->maildrop);
 	}
 	drop_long_line(session);
 	buffer_release(&session->user);
+	unlink_session(session); // last: a worker that drains waits for it
 	free(session);
 }
 

@@ -90,7 +90,8 @@ static enum next break_off(struct session *session, uint32_t imap_uid,
 {
 	log_say(LOG_WARNING, "message broke off", "session %s, UID %" PRIu32 ": %s",
 		session->id, imap_uid, failure->text);
-	session->end = SESSION_TRUNCATED;
+	session->end = failure->kind == FAILURE_CANCELLED ? SESSION_CANCELLED
+							  : SESSION_TRUNCATED;
 	return NEXT_CLOSE;
 }
 
