@@ -143,6 +143,14 @@ static void answered_late(struct keeper_client *client, struct question *questio
 		    &(struct keeper_message){ .type = KEEPER_UNLOCK,
 					      .key = bytes_of(question->lock->key) });
 	}
+	if (!question->lock && question->number < KEEPER_SUSPECT) {
+		struct keeper_message told = question->message; // the try was never made
+
+		told.type = KEEPER_TELL;
+		told.request = 0;
+		told.number = KEEPER_NO_ANSWER;
+		say(client, &told);
+	}
 	question_remove(question);
 	question_free(question);
 }

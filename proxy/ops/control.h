@@ -14,8 +14,8 @@
 
 enum control_type {
 	/* master to role */
-	CONTROL_START = 1, // descriptors: the configuration's text, metrics, [keeper's
-			   // end,] then one listener after the other (worker)
+	CONTROL_START = 1, // descriptors: the configuration's text, the metrics, then
+			   // a worker's listeners, or a keeper's ways to the workers
 	CONTROL_KEEPER, // descriptor: a worker's new way to the keeper, or a keeper's to
 			// a worker
 	CONTROL_DRAIN,  // milliseconds: accept no more, end by then
@@ -26,9 +26,8 @@ enum control_type {
 struct control_message {
 	uint32_t version;
 	uint32_t type;
-	uint32_t slot;         // START: the worker's
-	uint32_t milliseconds; // DRAIN
-	uint32_t keeper;       // START: 1 where the third descriptor leads to the keeper
+	uint32_t slot;                        // START: the worker's
+	uint32_t milliseconds;                // DRAIN
 	unsigned char key[CONTROL_KEY_BYTES]; // START: for keyed hashes, one per start
 	uint32_t row;                         // START: the worker's in the metrics
 };

@@ -20,7 +20,9 @@ static const int obeyed[] = { SIGTERM, SIGINT, SIGHUP, 0 };
 struct master {
 	const struct source *source;
 	struct roster roster;
-	bool reloading;
+	bool reload_wanted;
+	struct gate reload_asked;
+	uint64_t files_seen; // of the certificates in use
 	int result;
 };
 
@@ -51,6 +53,7 @@ static void take_setting(struct roster *roster, struct config *config, int text_
 		close(roster->setting.text_fd);
 	}
 	roster->setting = (struct setting){ config, text_fd };
+	roster->setting_number++;
 	roster->drain_ms = (uint32_t)config->limits.drain_ms;
 	log_setup(config->log_level, config->log_format);
 	for (size_t i = 0; i < config->route_count; i++) {
@@ -71,6 +74,8 @@ static void log_not_reloaded(const char *why, size_t len)
 /* SIGHUP: anything wrong, and the old configuration stays. */
 SUSPENDS static void reload(struct master *master)
 {
+	static const char not_all[] =
+		"for the workers that could not be replaced; see above";
 	struct config_errors errors = { 0 };
 	struct failure failure;
 	int text_fd = -1;
@@ -86,25 +91,43 @@ SUSPENDS static void reload(struct master *master)
 		close(text_fd);
 	} else {
 		if (worker_count(config) != master->roster.slot_count) {
-			log_say(LOG_WARNING, "reload", "workers: takes a restart");
+			log_say(LOG_WARNING, "reload",
+				"another number of workers takes a restart");
 		}
 		take_setting(&master->roster, config, text_fd);
-		roster_replace_workers(&master->roster);
-		doors_log(&master->roster.doors, master->roster.setting.config);
-		metrics_count(METRICS_RELOADS);
-		log_say(LOG_INFO, "reloaded", "new sessions use the new configuration");
+		if (roster_replace_workers(&master->roster)) {
+			doors_log(&master->roster.doors, master->roster.setting.config);
+			metrics_count(METRICS_RELOADS);
+			log_say(LOG_INFO, "reloaded",
+				"new sessions use the new configuration");
+		} else {
+			log_not_reloaded(not_all, sizeof(not_all) - 1);
+		}
 	}
 	config_errors_release(&errors);
 }
 
-/* One at a time: a second SIGHUP during a reload waits for the next look. */
-SUSPENDS static void reload_alone(struct master *master)
+/* Reloads, one after the other; what is asked for meanwhile is not lost. */
+SUSPENDS static void reload_when_asked(void *argument)
 {
-	if (!master->reloading) {
-		master->reloading = true;
+	struct master *master = argument;
+	struct failure ignored;
+
+	while (!master->roster.stopping) {
+		if (!master->reload_wanted) {
+			gate_wait(&master->reload_asked, DEADLINE_NEVER, &ignored);
+			continue;
+		}
+		master->reload_wanted = false;
+		master->files_seen = files_mark(master->roster.setting.config);
 		reload(master);
-		master->reloading = false;
 	}
+}
+
+static void ask_for_reload(struct master *master)
+{
+	master->reload_wanted = true;
+	gate_open(&master->reload_asked);
 }
 
 /*
@@ -114,20 +137,19 @@ SUSPENDS static void reload_alone(struct master *master)
 SUSPENDS static void watch_files(void *argument)
 {
 	struct master *master = argument;
-	uint64_t seen = files_mark(master->roster.setting.config);
-	uint64_t bad = seen;
 	struct failure failure;
+	uint64_t bad = 0;
 
+	master->files_seen = files_mark(master->roster.setting.config);
 	while (task_sleep_until(loop_deadline_ms(FILES_MS))) {
 		const uint64_t mark = files_mark(master->roster.setting.config);
 
-		if (mark == seen) {
-			continue;
-		}
-		if (is_usable(master->roster.setting.config, &failure)) {
+		if (mark == master->files_seen) {
+			metrics_set(METRICS_FILES_BROKEN, 0);
+		} else if (is_usable(master->roster.setting.config, &failure)) {
 			log_say(LOG_INFO, "certificates changed", "workers are replaced");
-			reload_alone(master);
-			seen = mark;
+			master->files_seen = mark;
+			ask_for_reload(master);
 		} else if (mark != bad) {
 			log_say(LOG_WARNING, "certificates changed",
 				"the old ones stay: %s", failure.text);
@@ -137,15 +159,21 @@ SUSPENDS static void watch_files(void *argument)
 	}
 }
 
-/* Until somebody says stop. */
+/* Until somebody says stop; a reload under way does not make us deaf to it. */
 SUSPENDS static void obey_signals(struct master *master)
 {
-	for (;;) {
-		if (signal_wait(obeyed) != SIGHUP) {
-			return;
-		}
-		reload_alone(master);
+	struct task *reloader = task_start_child(reload_when_asked, master);
+	struct task *watcher = task_start_child(watch_files, master);
+
+	while (signal_wait(obeyed) == SIGHUP) {
+		ask_for_reload(master);
 	}
+	master->roster.stopping = true; // a reload under way gives up
+	gate_open(&master->roster.changed);
+	task_cancel(watcher);
+	task_cancel(reloader);
+	task_join(watcher);
+	task_join(reloader);
 }
 
 /* The master's other tasks wait for their processes at gates that this opens. */
@@ -164,18 +192,14 @@ SUSPENDS static void run(void *argument)
 	struct master *master = argument;
 	struct failure failure;
 	struct task *reaper = task_start_child(reap, NULL);
-	struct task *watcher;
 	signal_expect(obeyed);
+	signal(SIGUSR2, SIG_IGN); // kept for an upgrade in place
 	const bool started = roster_start(&master->roster, &failure);
 
 	if (started) {
 		doors_log(&master->roster.doors, master->roster.setting.config);
 		log_say(LOG_INFO, "ready", "popbridge " POPBRIDGE_VERSION);
-		watcher = task_start_child(watch_files, master);
 		obey_signals(master);
-		master->roster.stopping = true; // a reload under way gives up
-		task_cancel(watcher);
-		task_join(watcher);
 		log_say(LOG_INFO, "stopping", "sessions have %" PRIu32 " ms to end",
 			master->roster.drain_ms);
 		signal(SIGINT, SIG_IGN);

@@ -90,7 +90,19 @@ struct process *process_spawn(const char *role, struct failure *failure)
 	return process;
 }
 
-static struct process *find(pid_t pid)
+struct process *process_without_keeper(unsigned keeper)
+{
+	struct process *process = processes;
+
+	while (process &&
+	       (!process->serving || process->gone || process->keeper == keeper ||
+		strcmp(process->role, "worker") != 0)) {
+		process = process->next;
+	}
+	return process;
+}
+
+struct process *process_find(pid_t pid)
 {
 	struct process *process = processes;
 
@@ -106,7 +118,7 @@ void process_reap(void)
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		struct process *process = find(pid);
+		struct process *process = process_find(pid);
 
 		if (process) { // as process 1 of a container we get strangers too
 			process->gone = true;

@@ -15,6 +15,9 @@ struct process {
 	pid_t pid;
 	struct channel *channel; // owned
 	uint32_t row;            // in the metrics; 0: none. Given back when freed
+	unsigned setting;        // worker: the configuration it was started with
+	unsigned keeper;         // worker: the keeper it was last introduced to; 0: none
+	bool serving;            // READY was said
 	bool gone;
 	int status;        // of waitpid(), once gone
 	struct gate ended; // opened when gone
@@ -28,6 +31,12 @@ struct process *process_spawn(const char *role, struct failure *failure);
 
 /* Call at start: remembers which program this is, for process_spawn(). */
 bool process_setup(struct failure *failure);
+
+/* A worker that serves and does not know this keeper. NULL: none. */
+struct process *process_without_keeper(unsigned keeper);
+
+/* NULL: there is none any more. */
+struct process *process_find(pid_t pid);
 
 /* After SIGCHLD: notes who ended. */
 void process_reap(void);

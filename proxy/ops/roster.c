@@ -10,10 +10,11 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define READY_MS 15000
-#define GRACE_MS 5000 // after the drain limit, for the last commits
+#define GRACE_MS 25000 // after the drain limit, for the last commits
 #define BACK_OFF_FIRST_MS 50
 #define BACK_OFF_MAX_MS 30000
 #define STEADY_MS 10000 // who lived this long did not die of its start
@@ -46,21 +47,51 @@ static void add(struct channel_descriptors *descriptors, int fd)
 	}
 }
 
-/* The keeper gets one end, the worker will get the other: -1 where there is no keeper. */
-SUSPENDS static int introduce(struct roster *roster)
+/*
+ * Makes a channel between keeper and worker: the worker hears of it here, the keeper's
+ * end is returned (-1: none). Processes may go while we wait, so they are looked up
+ * again.
+ */
+SUSPENDS static int introduce(struct process *worker, unsigned keeper)
 {
 	const struct control_message message = { .type = CONTROL_KEEPER };
 	struct channel_descriptors one = { .count = 1 };
 	struct failure ignored;
 	int ends[2];
 
-	if (!roster->keeper || !channel_pair(ends)) {
+	worker->keeper = keeper;
+	if (!channel_pair(ends)) {
 		return -1;
 	}
 	one.list[0] = ends[0];
-	control_send(roster->keeper->channel, &message, &one, &ignored);
+	const bool sent = control_send(worker->channel, &message, &one, &ignored);
+
 	close(ends[0]);
+	if (!sent) {
+		close(ends[1]);
+		return -1;
+	}
 	return ends[1];
+}
+
+/* Every worker that serves and does not know the keeper that serves. */
+SUSPENDS static void introduce_all(struct roster *roster)
+{
+	const struct control_message message = { .type = CONTROL_KEEPER };
+	struct channel_descriptors one = { .count = 1 };
+	struct process *worker;
+	struct failure ignored;
+
+	while (roster->keeper &&
+	       (worker = process_without_keeper(roster->keeper_number))) {
+		one.list[0] = introduce(worker, roster->keeper_number);
+		if (one.list[0] >= 0 && roster->keeper) {
+			control_send(roster->keeper->channel, &message, &one, &ignored);
+		}
+		if (one.list[0] >= 0) {
+			close(one.list[0]);
+		}
+	}
 }
 
 SUSPENDS static struct process *start_worker(struct slot *slot, struct failure *failure)
@@ -70,55 +101,49 @@ SUSPENDS static struct process *start_worker(struct slot *slot, struct failure *
 	struct control_message start = { .type = CONTROL_START, .slot = slot->number };
 	struct channel_descriptors *all = memory_new(sizeof(*all));
 	struct process *process = process_spawn("worker", failure);
-	int keeper;
 
 	if (!process) {
 		free(all);
 		return NULL;
 	}
 	process->row = start.row = row_take();
+	process->setting = roster->setting_number;
+	memcpy(start.key, roster->key, CONTROL_KEY_BYTES);
 	add(all, roster->setting.text_fd);
 	add(all, roster->metrics);
-	keeper = introduce(roster);
-	if (keeper >= 0) {
-		start.keeper = 1;
-		add(all, keeper);
-	}
 	for (size_t i = 0; i < config->listener_count; i++) {
 		add(all, doors_socket(&roster->doors, config, i, slot->number));
 	}
-	for (size_t i = 0; i < CONTROL_KEY_BYTES; i++) {
-		start.key[i] = roster->key[i];
-	}
 	if (initiate(process, &start, all, failure)) {
 		metrics_gauge_up(METRICS_WORKERS);
+		process->serving = true;
+		introduce_all(roster);
 	} else {
 		process = NULL;
 	}
-	if (keeper >= 0) {
-		close(keeper);
-	}
 	free(all);
 	return process;
+}
+
+static void log_death(const struct process *process, uint64_t since_ms)
+{
+	struct log_line line;
+
+	if (log_begin(&line, LOG_ERROR, "role died")) {
+		log_string(&line, "role", process->role);
+		log_number(&line, "pid", (uint64_t)process->pid);
+		log_string(&line, "how", process_end_text(process));
+		log_seconds(&line, "after", loop_now_ms() - since_ms);
+		log_end(&line);
+	}
 }
 
 /* A process that was told to drain: waited for, then killed. */
 struct leaver {
 	struct roster *roster;
 	struct process *process;
+	uint64_t since_ms;
 };
-
-static void forget_leaver(struct roster *roster, const struct process *process)
-{
-	for (size_t i = 0; i < sizeof(roster->leavers) / sizeof(roster->leavers[0]);
-	     i++) {
-		if (roster->leavers[i] == process) {
-			roster->leavers[i] = NULL;
-		}
-	}
-	roster->leaving--;
-	gate_open(&roster->changed);
-}
 
 SUSPENDS static void see_off(void *argument)
 {
@@ -128,13 +153,16 @@ SUSPENDS static void see_off(void *argument)
 	free(argument);
 	if (!process_wait(process,
 			  loop_deadline_ms(leaver.roster->drain_ms + GRACE_MS))) {
-		log_say(LOG_WARNING, "role killed", "%s did not end in time",
-			process->role);
+		log_say(LOG_WARNING, "role killed", "%s %d did not end in time",
+			process->role, (int)process->pid);
 		process_kill(process, SIGKILL);
 		process_wait(process, DEADLINE_NEVER);
+	} else if (process->status != 0) {
+		log_death(process, leaver.since_ms);
 	}
-	forget_leaver(leaver.roster, process);
 	process_free(process);
+	leaver.roster->leaving--;
+	gate_open(&leaver.roster->changed);
 }
 
 SUSPENDS static void let_go(struct roster *roster, struct process *process)
@@ -144,16 +172,9 @@ SUSPENDS static void let_go(struct roster *roster, struct process *process)
 	struct leaver *leaver = memory_new(sizeof(*leaver));
 	struct failure ignored;
 
-	control_send(process->channel, &drain, NULL, &ignored);
-	for (size_t i = 0; i < sizeof(roster->leavers) / sizeof(roster->leavers[0]);
-	     i++) {
-		if (!roster->leavers[i]) {
-			roster->leavers[i] = process;
-			break;
-		}
-	}
-	*leaver = (struct leaver){ roster, process };
 	roster->leaving++;
+	control_send(process->channel, &drain, NULL, &ignored);
+	*leaver = (struct leaver){ roster, process, loop_now_ms() };
 	task_start(see_off, leaver);
 }
 
@@ -175,19 +196,6 @@ SUSPENDS static bool back_off(struct roster *roster, uint64_t *delay_ms,
 	return !roster->stopping;
 }
 
-static void log_death(const struct process *process, uint64_t lived_ms)
-{
-	struct log_line line;
-
-	if (log_begin(&line, LOG_ERROR, "role died")) {
-		log_string(&line, "role", process->role);
-		log_number(&line, "pid", (uint64_t)process->pid);
-		log_string(&line, "how", process_end_text(process));
-		log_seconds(&line, "after", lived_ms);
-		log_end(&line);
-	}
-}
-
 /* Until it is gone, to be replaced, or the service stops. */
 SUSPENDS static void watch(struct slot *slot)
 {
@@ -204,8 +212,7 @@ SUSPENDS static void replace(struct slot *slot)
 	struct failure failure;
 	struct process *successor = start_worker(slot, &failure);
 
-	slot->replace = false;
-	slot->refused = successor == NULL;
+	slot->replace = successor && successor->setting != slot->roster->setting_number;
 	if (successor) {
 		metrics_gauge_down(METRICS_WORKERS);
 		let_go(slot->roster, slot->process);
@@ -218,7 +225,7 @@ SUSPENDS static void replace(struct slot *slot)
 
 SUSPENDS static void bury(struct slot *slot, uint64_t since_ms)
 {
-	log_death(slot->process, loop_now_ms() - since_ms);
+	log_death(slot->process, since_ms);
 	process_free(slot->process);
 	metrics_gauge_down(METRICS_WORKERS);
 	metrics_count(METRICS_WORKER_RESTARTS);
@@ -233,16 +240,17 @@ SUSPENDS static void run_slot(void *argument)
 	struct roster *roster = slot->roster;
 	uint64_t delay_ms = BACK_OFF_FIRST_MS;
 	struct failure failure;
+	uint64_t since_ms;
 
 	do {
-		const uint64_t since_ms = loop_now_ms();
-
+		since_ms = loop_now_ms();
 		slot->process = start_worker(slot, &failure);
 		if (!slot->process) {
 			log_say(LOG_ERROR, "worker not started", "%s", failure.text);
 			gate_open(&roster->changed);
 			continue;
 		}
+		slot->replace = slot->process->setting != roster->setting_number;
 		gate_open(&roster->changed);
 		for (watch(slot);
 		     slot->replace && !roster->stopping && !slot->process->gone;
@@ -253,10 +261,7 @@ SUSPENDS static void run_slot(void *argument)
 			break;
 		}
 		bury(slot, since_ms);
-		if (loop_now_ms() - since_ms >= STEADY_MS) {
-			delay_ms = BACK_OFF_FIRST_MS;
-		}
-	} while (back_off(roster, &delay_ms, 0));
+	} while (back_off(roster, &delay_ms, loop_now_ms() - since_ms));
 	if (slot->process) {
 		metrics_gauge_down(METRICS_WORKERS);
 		let_go(roster, slot->process);
@@ -264,32 +269,18 @@ SUSPENDS static void run_slot(void *argument)
 	}
 }
 
-/* A worker that runs hears of the new keeper; the keeper's end goes into START. */
-SUSPENDS static void offer(struct process *worker,
-			   struct channel_descriptors *keeper_ends)
-{
-	const struct control_message message = { .type = CONTROL_KEEPER };
-	struct channel_descriptors one = { .count = 1 };
-	struct failure ignored;
-	int ends[2];
-
-	if (!worker || worker->gone || !channel_pair(ends)) {
-		return;
-	}
-	one.list[0] = ends[0];
-	control_send(worker->channel, &message, &one, &ignored);
-	close(ends[0]);
-	add(keeper_ends, ends[1]);
-}
-
+/* A new keeper must know from its start who may hold locks: their ends go into START. */
 SUSPENDS static void offer_all(struct roster *roster, struct channel_descriptors *ends)
 {
-	for (size_t i = 0; i < roster->slot_count; i++) {
-		offer(roster->slots[i].process, ends);
-	}
-	for (size_t i = 0; i < sizeof(roster->leavers) / sizeof(roster->leavers[0]);
-	     i++) {
-		offer(roster->leavers[i], ends);
+	struct process *worker;
+
+	while (ends->count < CHANNEL_DESCRIPTORS_MAX &&
+	       (worker = process_without_keeper(roster->keeper_number))) {
+		const int end = introduce(worker, roster->keeper_number);
+
+		if (end >= 0) {
+			add(ends, end);
+		}
 	}
 }
 
@@ -303,6 +294,7 @@ SUSPENDS static struct process *start_keeper(struct roster *roster,
 	if (process) {
 		add(all, roster->setting.text_fd);
 		add(all, roster->metrics);
+		roster->keeper_number++;
 		offer_all(roster, all);
 		if (!initiate(process, &start, all, failure)) {
 			process = NULL;
@@ -329,30 +321,29 @@ SUSPENDS static void run_keeper(void *argument)
 	struct roster *roster = argument;
 	uint64_t delay_ms = BACK_OFF_FIRST_MS;
 	struct failure failure;
+	uint64_t since_ms;
 
 	do {
-		const uint64_t since_ms = loop_now_ms();
-
+		since_ms = loop_now_ms();
 		roster->keeper = start_keeper(roster, &failure);
+		roster->keeper_failed = !roster->keeper;
 		gate_open(&roster->changed);
 		if (!roster->keeper) {
 			log_say(LOG_ERROR, "keeper not started", "%s", failure.text);
 			continue;
 		}
+		introduce_all(roster);
 		metrics_set(METRICS_KEEPERS, 1);
 		watch_keeper(roster);
 		if (roster->stopping) {
 			break;
 		}
-		log_death(roster->keeper, loop_now_ms() - since_ms);
+		log_death(roster->keeper, since_ms);
 		metrics_set(METRICS_KEEPERS, 0);
 		metrics_count(METRICS_KEEPER_RESTARTS);
 		process_free(roster->keeper);
 		roster->keeper = NULL;
-		if (loop_now_ms() - since_ms >= STEADY_MS) {
-			delay_ms = BACK_OFF_FIRST_MS;
-		}
-	} while (back_off(roster, &delay_ms, 0));
+	} while (back_off(roster, &delay_ms, loop_now_ms() - since_ms));
 }
 
 SUSPENDS static struct process *start_web(struct roster *roster, struct failure *failure)
@@ -415,7 +406,7 @@ SUSPENDS static void run_web(void *argument)
 		replace_web(roster);
 		watch_web(roster);
 		if (roster->web && roster->web->gone && !roster->stopping) {
-			log_death(roster->web, loop_now_ms() - since_ms);
+			log_death(roster->web, since_ms);
 			metrics_count(METRICS_WEB_RESTARTS);
 			process_free(roster->web);
 			roster->web = NULL;
@@ -445,7 +436,12 @@ SUSPENDS bool roster_start(struct roster *roster, struct failure *failure)
 	}
 	roster->slots = memory_new_array(roster->slot_count, sizeof(struct slot));
 	roster->keeper_task = task_start_child(run_keeper, roster);
-	while (!roster->keeper && gate_wait(&roster->changed, deadline_ms, failure)) {
+	while (!roster->keeper && !roster->keeper_failed &&
+	       gate_wait(&roster->changed, deadline_ms, failure)) {
+	}
+	if (!roster->keeper) {
+		return failure_set(failure, FAILURE_PERMANENT,
+				   "the keeper did not start");
 	}
 	for (size_t i = 0; i < roster->slot_count; i++) {
 		roster->slots[i] =
@@ -455,10 +451,23 @@ SUSPENDS bool roster_start(struct roster *roster, struct failure *failure)
 	while (!all_run(roster) && gate_wait(&roster->changed, deadline_ms, failure)) {
 	}
 	roster->web_task = task_start_child(run_web, roster);
-	return all_run(roster) && roster->keeper;
+	return all_run(roster);
 }
 
-SUSPENDS void roster_replace_workers(struct roster *roster)
+/* Does every worker that serves have the setting of now? */
+static bool all_new(const struct roster *roster)
+{
+	for (size_t i = 0; i < roster->slot_count; i++) {
+		const struct process *process = roster->slots[i].process;
+
+		if (process && process->setting != roster->setting_number) {
+			return false;
+		}
+	}
+	return true;
+}
+
+SUSPENDS bool roster_replace_workers(struct roster *roster)
 {
 	struct failure ignored;
 
@@ -476,6 +485,7 @@ SUSPENDS void roster_replace_workers(struct roster *roster)
 	}
 	roster->replace_web = true;
 	gate_open(roster->web ? &roster->web->ended : &roster->changed);
+	return all_new(roster);
 }
 
 SUSPENDS static void stop_process(struct process **process)
@@ -521,12 +531,17 @@ SUSPENDS void roster_stop(struct roster *roster)
 
 	roster->stopping = true;
 	gate_open(&roster->changed);
-	for (size_t i = 0; roster->slots && i < roster->slot_count; i++) {
-		if (roster->slots[i].process) {
+	for (size_t i = 0; i < roster->slot_count; i++) {
+		if (roster->slots && roster->slots[i].process) {
 			gate_open(&roster->slots[i].process->ended);
 		}
-		task_join(roster->slots[i].task);
 	}
+	for (size_t i = 0; i < roster->slot_count; i++) {
+		if (roster->slots && roster->slots[i].task) {
+			task_join(roster->slots[i].task);
+		}
+	}
+	doors_close(&roster->doors); // or clients would connect and wait in vain
 	while (roster->leaving > 0) {
 		gate_wait(&roster->changed, DEADLINE_NEVER, &ignored);
 	}
@@ -536,6 +551,8 @@ SUSPENDS void roster_stop(struct roster *roster)
 	if (roster->keeper_task) {
 		stop_keeper(roster);
 	}
-	doors_close(&roster->doors);
+	while (roster->leaving > 0) { // a web role that was just replaced
+		gate_wait(&roster->changed, DEADLINE_NEVER, &ignored);
+	}
 	free(roster->slots);
 }

@@ -21,7 +21,6 @@ struct slot {
 	struct process *process; // NULL: between two
 	struct task *task;       // a child: run_slot()
 	bool replace;            // start another one, then let this one drain
-	bool refused;            // the replacement did not start
 };
 
 struct roster {
@@ -29,6 +28,9 @@ struct roster {
 	struct doors doors;
 	struct slot *slots; // owned
 	size_t slot_count;
+	unsigned setting_number;  // counts the settings
+	unsigned keeper_number;   // counts the keepers
+	bool keeper_failed;       // the last one did not start
 	struct process *keeper;   // NULL: between two
 	struct task *keeper_task; // a child
 	struct process *web;      // NULL: none, or between two
@@ -36,7 +38,6 @@ struct roster {
 	bool replace_web;         // the setting is new
 	struct gate changed;      // opened when a role is ready or gone
 	size_t leaving;           // drained ones that still run
-	struct process *leavers[64];
 	unsigned char key[CONTROL_KEY_BYTES];
 	int metrics;
 	uint32_t drain_ms;
@@ -46,8 +47,8 @@ struct roster {
 /* Binds the ports and starts everything. FAILURE_PERMANENT: a port, a first start. */
 SUSPENDS bool roster_start(struct roster *roster, struct failure *failure);
 
-/* setting is new: every worker is replaced, one after the other, then the web role. */
-SUSPENDS void roster_replace_workers(struct roster *roster);
+/* setting is new: every worker is replaced, one after the other. False: not all were. */
+SUSPENDS bool roster_replace_workers(struct roster *roster);
 
 /* DRAIN to all, wait, kill who stays. */
 SUSPENDS void roster_stop(struct roster *roster);

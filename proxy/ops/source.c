@@ -115,14 +115,28 @@ static struct config *parse(struct bytes text, struct config_errors *errors)
 	return config;
 }
 
+/* All roles share one file position, so each reads by its own. */
+static bool read_shared(int fd, struct buffer *out)
+{
+	ssize_t got;
+
+	do {
+		if (!buffer_reserve(out, 4096)) {
+			return false;
+		}
+		got = pread(fd, out->data + out->len, 4096, (off_t)out->len);
+		out->len += got > 0 ? (size_t)got : 0;
+	} while (got > 0 || (got < 0 && errno == EINTR));
+	return got == 0;
+}
+
 struct config *source_from_descriptor(int text_fd, struct config_errors *errors)
 {
 	struct config *config = NULL;
 	struct buffer text;
 
 	buffer_init(&text, TEXT_MAX + 8192);
-	if (lseek(text_fd, 0, SEEK_SET) == 0 && read_all(text_fd, &text) &&
-	    text.len > 0) {
+	if (read_shared(text_fd, &text) && text.len > 0) {
 		config = parse(buffer_bytes(&text), errors);
 	}
 	buffer_release(&text);

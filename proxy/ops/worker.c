@@ -58,21 +58,19 @@ SUSPENDS static void run_door(void *argument)
 	listener_close(door->listener);
 }
 
-/* The listeners' sockets stand behind the keeper's end, in the configuration's order. */
+/* START brings the listeners' sockets in the configuration's order. */
 static void open_doors(struct worker *worker)
 {
 	const struct config *config = worker->role->config;
 	const struct channel_descriptors *sockets = &worker->role->descriptors;
-	const size_t first = worker->role->start.keeper;
 
 	worker->doors = memory_new_array(config->listener_count, sizeof(struct door));
-	for (size_t i = 0; i < config->listener_count && first + i < sockets->count;
-	     i++) {
+	for (size_t i = 0; i < config->listener_count && i < sockets->count; i++) {
 		struct door *door = &worker->doors[worker->door_count++];
 
 		door->service = &worker->service;
 		door->settings = &config->listeners[i];
-		door->listener = listener_adopt(sockets->list[first + i]);
+		door->listener = listener_adopt(sockets->list[i]);
 		door->task = task_start_child(run_door, door);
 	}
 }
@@ -155,9 +153,6 @@ SUSPENDS int worker_live(struct role *role)
 		return 1;
 	}
 	worker.service.keeper = keeper_client_new(role->start.slot, role->start.key);
-	if (role->start.keeper && role->descriptors.count > 0) {
-		keeper_client_connect(worker.service.keeper, role->descriptors.list[0]);
-	}
 	serve(&worker);
 	keeper_client_free(worker.service.keeper);
 	service_release(&worker.service);
