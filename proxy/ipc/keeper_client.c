@@ -321,11 +321,6 @@ void keeper_client_connect(struct keeper_client *client, int fd)
 	gate_open(&client->changed);
 }
 
-bool keeper_client_is_connected(const struct keeper_client *client)
-{
-	return client->is_connected;
-}
-
 /* Closing the channel would drop what waits; the last words are few and sent at once. */
 SUSPENDS void keeper_client_free(struct keeper_client *client)
 {

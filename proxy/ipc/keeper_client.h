@@ -23,12 +23,6 @@ struct keeper_client *keeper_client_new(uint32_t slot,
 /* A (new) keeper is at the other end of this channel descriptor. Takes it over. */
 void keeper_client_connect(struct keeper_client *client, int fd);
 
-/*
- * Is a keeper there? One that is away for long is either not restarted or has cut this
- * worker off for breaking the protocol: the worker has to be replaced.
- */
-bool keeper_client_is_connected(const struct keeper_client *client);
-
 /* No lock may be held any more. Ends the task. NULL is fine. */
 SUSPENDS void keeper_client_free(struct keeper_client *client);
 

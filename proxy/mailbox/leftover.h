@@ -1,7 +1,9 @@
 /*
  * Messages that we flagged \Deleted and had to leave (without-uidplus: leave), so that
  * they do not count as other people's the next time. In memory, shared by the sessions
- * of a process; bounded, forgotten when it ends: then they count as foreign.
+ * of a worker; bounded, forgotten when it ends or is replaced: then they count as
+ * foreign, and QUIT answers -ERR until the flags are gone or without-uidplus is
+ * `careful`.
  */
 #ifndef PROXY_MAILBOX_LEFTOVER_H
 #define PROXY_MAILBOX_LEFTOVER_H

@@ -170,8 +170,7 @@ auth_message(struct session *session, enum sasl_mechanism mechanism, struct byte
 			next = sign_in(session, mechanism, identity.user,
 				       identity.secret);
 		} else {
-			next = reply_mistake(session,
-					     "that is no message of this mechanism");
+			next = sign_in_malformed(session);
 		}
 	}
 	memory_wipe(message.data, message.size);
