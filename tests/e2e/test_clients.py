@@ -48,7 +48,7 @@ class Job:
                        "LANG": "C.UTF-8"}
         done = subprocess.run(command, capture_output=True, env=environment, check=False,
                               cwd=self.folder, stdin=subprocess.DEVNULL,
-                              timeout=60 * net.slow_factor())
+                              timeout=CLIENT_S * net.slow_factor())
         text = f"{command[0]}: {done.returncode}\n" \
             f"{done.stdout[-3000:].decode(errors='replace')}" \
             f"{done.stderr[-3000:].decode(errors='replace')}"
@@ -169,6 +169,8 @@ poll localhost protocol pop3 service {job.port} uidl
         job.run("/usr/bin/fetchmail", "-f", rc, "--nosyslog", "-v", codes=(0, 1))
         return job.take("out")
 
+
+CLIENT_S = 240  # a client that gets stuck, not one that is slow
 
 # getmail 6.18 forks for each message and sleeps for 60 s when the child was quicker than
 # its own wait(): the wake-up is not remembered. Here it is; nothing else is changed.
