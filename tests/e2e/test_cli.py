@@ -457,5 +457,7 @@ def test_the_level_says_what_is_left_out(start_bridge, fake, level, events):
         client.ok("USER alice")
         client.err("PASS wrong", "AUTH")
         client.quit()
+    # The workers serve a moment before the master says so.
+    net.wait_until(lambda: events <= {line["event"] for line in bridge.log()}, 10, str(events))
     seen = {line["event"] for line in bridge.log()}
     assert seen - {"session ended"} == events
