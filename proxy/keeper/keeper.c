@@ -366,6 +366,12 @@ struct keeper *keeper_open(const char *state_directory,
 	return keeper;
 }
 
+void keeper_limit(struct keeper *keeper, const struct config_limits *limits)
+{
+	throttle_limit(keeper->throttle, limits->sign_in_delay_min_ms,
+		       limits->sign_in_delay_max_ms);
+}
+
 SUSPENDS void keeper_close(struct keeper *keeper)
 {
 	size_t cursor = 0;

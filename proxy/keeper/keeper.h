@@ -28,6 +28,9 @@ struct keeper *keeper_open(const char *state_directory,
  */
 void keeper_serve(struct keeper *keeper, int fd);
 
+/* New limits, from now on. */
+void keeper_limit(struct keeper *keeper, const struct config_limits *limits);
+
 /* Writes what is in memory, closes the store. Workers' channels are closed. */
 SUSPENDS void keeper_close(struct keeper *keeper); // NULL is fine
 

@@ -54,11 +54,17 @@ struct throttle *throttle_new(uint64_t delay_min_ms, uint64_t delay_max_ms, size
 	struct throttle *throttle =
 		memory_new(sizeof(*throttle) + count * sizeof(struct place));
 
-	throttle->delay_min_ms = delay_min_ms;
-	throttle->delay_max_ms = delay_max_ms;
+	throttle_limit(throttle, delay_min_ms, delay_max_ms);
 	throttle->count = count;
 	memcpy(throttle->key, key, THROTTLE_KEY_BYTES);
 	return throttle;
+}
+
+void throttle_limit(struct throttle *throttle, uint64_t delay_min_ms,
+		    uint64_t delay_max_ms)
+{
+	throttle->delay_min_ms = delay_min_ms;
+	throttle->delay_max_ms = delay_max_ms;
 }
 
 void throttle_free(struct throttle *throttle)

@@ -55,6 +55,10 @@ struct throttle *throttle_new(uint64_t delay_min_ms, uint64_t delay_max_ms, size
 			      const unsigned char key[THROTTLE_KEY_BYTES]);
 void throttle_free(struct throttle *throttle);
 
+/* Other delays from now on; what is remembered stays. */
+void throttle_limit(struct throttle *throttle, uint64_t delay_min_ms,
+		    uint64_t delay_max_ms);
+
 /* Milliseconds to wait before the try, or THROTTLE_REFUSE: then nothing was booked. */
 uint32_t throttle_ask(struct throttle *throttle, const struct throttle_try *try,
 		      uint64_t now_ms, struct throttle_charge *charge);

@@ -21,6 +21,8 @@ enum control_type {
 	CONTROL_DRAIN,  // milliseconds: accept no more, end by then
 	/* role to master */
 	CONTROL_READY, // started: serves from now on
+	/* master to role */
+	CONTROL_SETTING, // descriptor: a new configuration's text, for the keeper
 };
 
 struct control_message {

@@ -5,13 +5,45 @@
 #include "proxy/base/memory.h"
 #include "proxy/keeper/keeper.h"
 #include "proxy/ops/role.h"
+#include "proxy/ops/source.h"
 
 #include <stdlib.h>
 
-SUSPENDS int keeper_live(struct role *role)
+/* The state directory is another only after a restart. */
+static void take_setting(struct keeper *keeper, int text_fd)
+{
+	struct config_errors errors = { 0 };
+	struct config *config = source_from_descriptor(text_fd, &errors);
+
+	if (config) { // the master has checked it
+		log_setup(config->log_level, config->log_format);
+		keeper_limit(keeper, &config->limits);
+		config_free(config);
+	}
+	config_errors_release(&errors);
+}
+
+/* Until the master says DRAIN or is gone. */
+SUSPENDS static void obey(struct role *role, struct keeper *keeper)
 {
 	struct channel_descriptors *descriptors = memory_new(sizeof(*descriptors));
 	struct control_message message;
+	struct failure failure;
+
+	while (control_receive(role->channel, &message, descriptors, DEADLINE_NEVER,
+			       &failure) &&
+	       message.type != CONTROL_DRAIN) {
+		if (message.type == CONTROL_KEEPER && descriptors->count == 1) {
+			keeper_serve(keeper, descriptors->list[0]);
+		} else if (message.type == CONTROL_SETTING && descriptors->count == 1) {
+			take_setting(keeper, descriptors->list[0]);
+		}
+	}
+	free(descriptors);
+}
+
+SUSPENDS int keeper_live(struct role *role)
+{
 	struct failure failure;
 	struct keeper *keeper;
 
@@ -19,21 +51,13 @@ SUSPENDS int keeper_live(struct role *role)
 	if (!keeper) {
 		log_say(LOG_ERROR, "not started", "keeper: %s%s%s", failure.text,
 			failure.advice ? "; " : "", failure.advice ? failure.advice : "");
-		free(descriptors);
 		return 1;
 	}
 	for (size_t i = 0; i < role->descriptors.count; i++) {
 		keeper_serve(keeper, role->descriptors.list[i]);
 	}
 	role_ready(role);
-	while (control_receive(role->channel, &message, descriptors, DEADLINE_NEVER,
-			       &failure) &&
-	       message.type != CONTROL_DRAIN) {
-		if (message.type == CONTROL_KEEPER && descriptors->count == 1) {
-			keeper_serve(keeper, descriptors->list[0]);
-		}
-	}
+	obey(role, keeper);
 	keeper_close(keeper);
-	free(descriptors);
 	return 0;
 }

@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
@@ -71,6 +72,11 @@ static void log_not_reloaded(const char *why, size_t len)
 		why);
 }
 
+static bool is_elsewhere(const char *path, const char *other)
+{
+	return path && other ? strcmp(path, other) != 0 : path != other;
+}
+
 /* SIGHUP: anything wrong, and the old configuration stays. */
 SUSPENDS static void reload(struct master *master)
 {
@@ -90,6 +96,10 @@ SUSPENDS static void reload(struct master *master)
 		config_free(config);
 		close(text_fd);
 	} else {
+		if (is_elsewhere(config->state, master->roster.setting.config->state)) {
+			log_say(LOG_WARNING, "reload",
+				"another state directory takes a restart");
+		}
 		if (worker_count(config) != master->roster.slot_count) {
 			log_say(LOG_WARNING, "reload",
 				"another number of workers takes a restart");

@@ -52,6 +52,12 @@ __attribute__((noreturn)) static void become(const char *role, int control, pid_
 		_exit(1);
 	}
 	fcntl(program_kept, F_SETFD, FD_CLOEXEC);
+	const int nothing = open("/dev/null", O_RDWR);
+
+	if (nothing >= 0) {
+		dup2(nothing, STDIN_FILENO);
+		dup2(nothing, STDOUT_FILENO);
+	}
 	close_range(CONTROL_FD + 1, (unsigned)program_kept - 1, 0);
 	close_range((unsigned)program_kept + 1, ~0u, 0);
 	fexecve(program_kept, arguments, environment);

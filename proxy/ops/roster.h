@@ -41,7 +41,8 @@ struct roster {
 	unsigned char key[CONTROL_KEY_BYTES];
 	int metrics;
 	uint32_t drain_ms;
-	bool stopping;
+	bool stopping; // the workers are to end
+	bool ending;   // they have: the keeper may go
 };
 
 /* Binds the ports and starts everything. FAILURE_PERMANENT: a port, a first start. */

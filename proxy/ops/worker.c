@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#define QUEUE_MAX 1024 // no flood keeps us from ending
+
 /* One listening socket and the task that accepts on it. */
 struct door {
 	struct service *service;
@@ -43,6 +45,14 @@ SUSPENDS static void run_session(void *argument)
 	session_run(visitor.service, visitor.settings, visitor.stream);
 }
 
+static void let_in(struct door *door, struct stream *stream)
+{
+	struct visitor *visitor = memory_new(sizeof(*visitor));
+
+	*visitor = (struct visitor){ door->service, door->settings, stream };
+	task_start(run_session, visitor);
+}
+
 SUSPENDS static void run_door(void *argument)
 {
 	struct door *door = argument;
@@ -50,10 +60,12 @@ SUSPENDS static void run_door(void *argument)
 	struct stream *stream;
 
 	while ((stream = listener_accept(door->listener, &failure))) {
-		struct visitor *visitor = memory_new(sizeof(*visitor));
-
-		*visitor = (struct visitor){ door->service, door->settings, stream };
-		task_start(run_session, visitor);
+		let_in(door, stream);
+	}
+	/* Where the configuration has lost the listener, its queue ends with us. */
+	for (size_t i = 0;
+	     i < QUEUE_MAX && (stream = listener_accept_queued(door->listener)); i++) {
+		let_in(door, stream);
 	}
 	listener_close(door->listener);
 }

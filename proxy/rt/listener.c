@@ -220,6 +220,12 @@ static SUSPENDS bool wait_after(struct listener *listener, int error)
 	return true; // this one connection broke before it was accepted
 }
 
+static int take(const struct listener *listener, struct address *peer)
+{
+	return accept4(listener->fd, (struct sockaddr *)&peer->socket, &peer->len,
+		       SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
 SUSPENDS struct stream *listener_accept(struct listener *listener,
 					struct failure *failure)
 {
@@ -230,8 +236,7 @@ SUSPENDS struct stream *listener_accept(struct listener *listener,
 		if (task_is_cancelled()) {
 			break;
 		}
-		int fd = accept4(listener->fd, (struct sockaddr *)&peer.socket, &peer.len,
-				 SOCK_NONBLOCK | SOCK_CLOEXEC);
+		int fd = take(listener, &peer);
 		if (fd >= 0) {
 			return stream_new(fd, &peer);
 		}
@@ -239,6 +244,18 @@ SUSPENDS struct stream *listener_accept(struct listener *listener,
 	} while (wait_after(listener, error));
 	wake_check(WAKE_CANCELLED, "", failure);
 	return NULL;
+}
+
+struct stream *listener_accept_queued(struct listener *listener)
+{
+	struct address peer;
+	int fd;
+
+	do {
+		peer = (struct address){ .len = sizeof(peer.socket) };
+		fd = take(listener, &peer);
+	} while (fd < 0 && (errno == ECONNABORTED || errno == EINTR));
+	return fd >= 0 ? stream_new(fd, &peer) : NULL;
 }
 
 SUSPENDS void listener_close(struct listener *listener)

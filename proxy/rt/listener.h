@@ -31,6 +31,9 @@ const struct address *listener_address(const struct listener *listener);
 SUSPENDS struct stream *listener_accept(struct listener *listener,
 					struct failure *failure);
 
+/* One that waits already; NULL: nobody does. For who closes the socket for good. */
+struct stream *listener_accept_queued(struct listener *listener);
+
 SUSPENDS void listener_close(struct listener *listener);
 
 #endif

@@ -1,0 +1,169 @@
+/*
+ * The keeper of the roster: always one, restarted when it dies, until the last worker is
+ * gone. It is introduced to every worker, whichever of the two is the younger.
+ */
+#include "proxy/base/memory.h"
+#include "proxy/ops/roster_internal.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+/*
+ * Makes a channel between keeper and worker: the worker hears of it here, the keeper's
+ * end is returned (-1: none). Processes may go while we wait, so they are looked up
+ * again.
+ */
+SUSPENDS static int introduce(struct process *worker, unsigned keeper)
+{
+	const struct control_message message = { .type = CONTROL_KEEPER };
+	struct channel_descriptors one = { .count = 1 };
+	struct failure ignored;
+	int ends[2];
+
+	worker->keeper = keeper;
+	if (!channel_pair(ends)) {
+		return -1;
+	}
+	one.list[0] = ends[0];
+	const bool sent = control_send(worker->channel, &message, &one, &ignored);
+
+	close(ends[0]);
+	if (!sent) {
+		close(ends[1]);
+		return -1;
+	}
+	return ends[1];
+}
+
+SUSPENDS void roster_introduce_all(struct roster *roster)
+{
+	const struct control_message message = { .type = CONTROL_KEEPER };
+	struct channel_descriptors one = { .count = 1 };
+	struct process *worker;
+	struct failure ignored;
+
+	while (roster->keeper &&
+	       (worker = process_without_keeper(roster->keeper_number))) {
+		one.list[0] = introduce(worker, roster->keeper_number);
+		if (one.list[0] >= 0 && roster->keeper) {
+			control_send(roster->keeper->channel, &message, &one, &ignored);
+		}
+		if (one.list[0] >= 0) {
+			close(one.list[0]);
+		}
+	}
+}
+
+/* A new keeper must know from its start who may hold locks: their ends go into START. */
+SUSPENDS static void offer_all(struct roster *roster, struct channel_descriptors *ends)
+{
+	struct process *worker;
+
+	while (ends->count < CHANNEL_DESCRIPTORS_MAX &&
+	       (worker = process_without_keeper(roster->keeper_number))) {
+		const int end = introduce(worker, roster->keeper_number);
+
+		if (end >= 0) {
+			roster_add(ends, end);
+		}
+	}
+}
+
+SUSPENDS static struct process *start_keeper(struct roster *roster,
+					     struct failure *failure)
+{
+	const struct control_message start = { .type = CONTROL_START };
+	struct channel_descriptors *all = memory_new(sizeof(*all));
+	struct process *process = process_spawn("keeper", failure);
+
+	if (process) {
+		process->setting = roster->setting_number;
+		roster_add(all, roster->setting.text_fd);
+		roster_add(all, roster->metrics);
+		roster->keeper_number++;
+		offer_all(roster, all);
+		if (!roster_initiate(process, &start, all, failure)) {
+			process = NULL;
+		}
+		for (size_t i = 2; i < all->count; i++) {
+			close(all->list[i]);
+		}
+	}
+	free(all);
+	return process;
+}
+
+SUSPENDS static void watch_keeper(struct roster *roster)
+{
+	struct failure ignored;
+
+	while (!roster->keeper->gone && !roster->ending) {
+		gate_wait(&roster->keeper->ended, DEADLINE_NEVER, &ignored);
+	}
+}
+
+SUSPENDS static void serve(struct roster *roster)
+{
+	roster_inform_keeper(roster);
+	roster_introduce_all(roster);
+	metrics_set(METRICS_KEEPERS, 1);
+	watch_keeper(roster);
+}
+
+SUSPENDS static void bury(struct roster *roster, uint64_t since_ms)
+{
+	roster_log_death(roster->keeper, since_ms);
+	metrics_set(METRICS_KEEPERS, 0);
+	metrics_count(METRICS_KEEPER_RESTARTS);
+	process_free(roster->keeper);
+	roster->keeper = NULL;
+}
+
+SUSPENDS void roster_run_keeper(void *argument)
+{
+	struct roster *roster = argument;
+	struct failure failure;
+	uint64_t delay_ms = 0;
+
+	do {
+		const uint64_t since_ms = loop_now_ms();
+
+		roster->keeper = start_keeper(roster, &failure);
+		roster->keeper_failed = !roster->keeper;
+		gate_open(&roster->changed);
+		if (roster->keeper_failed) {
+			log_say(LOG_ERROR, "keeper not started", "%s", failure.text);
+		} else {
+			serve(roster);
+		}
+		if (roster->keeper && !roster->ending) {
+			bury(roster, since_ms);
+		}
+		delay_ms = roster_next_delay(delay_ms, loop_now_ms() - since_ms,
+					     !roster->keeper_failed);
+	} while (roster_back_off(roster, &roster->ending, delay_ms));
+}
+
+SUSPENDS void roster_inform_keeper(struct roster *roster)
+{
+	const struct control_message message = { .type = CONTROL_SETTING };
+	struct channel_descriptors one = { .count = 1 };
+	struct failure ignored;
+
+	if (roster->keeper && roster->keeper->setting != roster->setting_number) {
+		roster->keeper->setting = roster->setting_number;
+		one.list[0] = roster->setting.text_fd;
+		control_send(roster->keeper->channel, &message, &one, &ignored);
+	}
+}
+
+SUSPENDS void roster_stop_keeper(struct roster *roster)
+{
+	roster->ending = true;
+	gate_open(&roster->changed);
+	if (roster->keeper) {
+		gate_open(&roster->keeper->ended);
+	}
+	task_join(roster->keeper_task);
+	roster_end(&roster->keeper);
+}
