@@ -33,7 +33,7 @@ enum pop3_verb {
 	POP3_USER,
 };
 
-/* Why a line was refused. The reply texts live in pop3_reply.c. */
+/* Why a line was refused. The session has the words for it. */
 enum pop3_parse {
 	POP3_PARSE_OK,
 	POP3_PARSE_UNKNOWN,      // no such verb

@@ -59,8 +59,7 @@ static bool same_validity(const struct maildrop *maildrop, struct failure *failu
 		return true;
 	}
 	return failure_set(failure, FAILURE_TEMPORARY,
-			   "UIDVALIDITY changed from %" PRIu32 " to %" PRIu32
-			   ", nothing was deleted",
+			   "UIDVALIDITY changed from %" PRIu32 " to %" PRIu32,
 			   maildrop->snapshot.uidvalidity, now);
 }
 
@@ -183,7 +182,8 @@ SUSPENDS static bool prove(struct update *update, struct failure *failure)
 				   "%" PRIu64 " deleted messages are still there",
 				   found.marked);
 	}
-	return true;
+	/* Under another UIDVALIDITY the search was about other messages. */
+	return same_validity(update->maildrop, failure);
 }
 
 /* Marked by this session, or left by an earlier one of ours. */
@@ -384,6 +384,7 @@ SUSPENDS static bool prove_all(struct update *update)
 
 	update->index = 0;
 	while (next_set(update)) {
+		buffer_clear(&update->remaining);
 		if (!imap_is_lost(maildrop->imap) && prove(update, &failure)) {
 			audit(maildrop, buffer_bytes(&update->set), "removed", NULL);
 			continue;
