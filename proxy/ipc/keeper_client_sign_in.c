@@ -1,0 +1,101 @@
+#include "proxy/base/memory.h"
+#include "proxy/ipc/keeper_client_internal.h"
+#include "proxy/rt/keyed_hash.h"
+
+#include <netinet/in.h>
+#include <string.h>
+
+_Static_assert(KEEPER_HASH_BYTES == KEYED_HASH_BYTES, "one hash");
+
+/* IPv4 is mapped into IPv6, so that one client has one address on every listener. */
+static void address_octets(const struct address *address,
+			   unsigned char out[KEEPER_ADDRESS_BYTES])
+{
+	memset(out, 0, KEEPER_ADDRESS_BYTES);
+	if (address->socket.ss_family == AF_INET6) {
+		const struct sockaddr_in6 *v6 =
+			(const struct sockaddr_in6 *)&address->socket;
+		memcpy(out, v6->sin6_addr.s6_addr, KEEPER_ADDRESS_BYTES);
+	} else if (address->socket.ss_family == AF_INET) {
+		const struct sockaddr_in *v4 =
+			(const struct sockaddr_in *)&address->socket;
+		out[10] = out[11] = 0xff;
+		memcpy(out + 12, &v4->sin_addr, 4);
+	}
+}
+
+static struct keeper_message sign_in_message(const struct keeper_client *client,
+					     enum keeper_message_type type,
+					     const struct keeper_sign_in *who)
+{
+	struct keeper_message message = { .type = type,
+					  .shared_address = who->shared_address,
+					  .account = who->account };
+
+	address_octets(who->address, message.address);
+	keyed_hash(client->key, who->account, who->secret, message.hash);
+	return message;
+}
+
+static bool verdict(uint32_t number, uint64_t *delay_ms, struct failure *failure)
+{
+	if (number == KEEPER_REFUSE) {
+		return failure_set(failure, FAILURE_AUTH,
+				   "too many wrong passwords from there or for this "
+				   "account; not asked upstream");
+	}
+	if (number == KEEPER_SUSPECT) {
+		return failure_set(failure, FAILURE_TEMPORARY,
+				   "workers died while this account signed in");
+	}
+	*delay_ms = number;
+	return true;
+}
+
+SUSPENDS bool keeper_ask(struct keeper_client *client, const struct keeper_sign_in *who,
+			 uint64_t deadline_ms, uint64_t *delay_ms,
+			 struct failure *failure)
+{
+	*delay_ms = 0;
+	if (!client) {
+		return true;
+	}
+	if (who->account.len > KEEPER_TEXT_MAX) {
+		return failure_set(failure, FAILURE_AUTH, "no account has such a name");
+	}
+	struct question *question = memory_new(sizeof(*question));
+
+	question->message = sign_in_message(client, KEEPER_ASK, who);
+	question->account = memory_copy_text(who->account);
+	question->message.account = (struct bytes){ question->account, who->account.len };
+	if (!keeper_question_ask(client, question, deadline_ms, failure)) {
+		return keeper_unanswered(client, false, failure);
+	}
+	const uint32_t number = question->number;
+
+	keeper_question_free(question);
+	return verdict(number, delay_ms, failure);
+}
+
+void keeper_tell(struct keeper_client *client, const struct keeper_sign_in *who,
+		 enum keeper_outcome outcome)
+{
+	if (client && client->is_connected) {
+		struct keeper_message message = sign_in_message(client, KEEPER_TELL, who);
+
+		message.number = outcome;
+		keeper_client_say(client, &message);
+	}
+}
+
+void keeper_tell_ended(struct keeper_client *client, struct bytes account,
+		       uint32_t retrieved, uint32_t lost_dele)
+{
+	if (client) {
+		keeper_client_say(client,
+				  &(struct keeper_message){ .type = KEEPER_ENDED,
+							    .number = retrieved,
+							    .lost_dele = lost_dele,
+							    .account = account });
+	}
+}
