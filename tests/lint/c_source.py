@@ -4,7 +4,7 @@ import os
 import re
 from typing import NamedTuple
 
-_SKIPPED_FOLDERS = {".git", "build"}
+_SKIPPED = {".git", "build"}  # .git is a file in a worktree of its own
 
 
 class Token(NamedTuple):
@@ -21,9 +21,9 @@ def files(root, folders, endings):
     found = []
     for folder in folders:
         for here, inner, names in os.walk(os.path.join(root, folder)):
-            inner[:] = [name for name in inner if name not in _SKIPPED_FOLDERS]
+            inner[:] = [name for name in inner if name not in _SKIPPED]
             found += [os.path.relpath(os.path.join(here, name), root)
-                      for name in names if name.endswith(endings)]
+                      for name in names if name.endswith(endings) and name not in _SKIPPED]
     return sorted(found)
 
 
