@@ -6,7 +6,7 @@
  * up (deadline, cancelled) leaves the query behind, and its answer frees it.
  */
 #include "proxy/base/memory.h"
-#include "proxy/rt/connect.h"
+#include "proxy/rt/resolve_cache.h"
 #include "proxy/rt/wait.h"
 
 #include <ares.h>
@@ -18,14 +18,15 @@
 
 #define QUERY_TIMEOUT_MS 2000 // of one name server's first chance; c-ares doubles it
 #define QUERY_TRIES 3
+#define PATIENCE_MS 3000     // where an old answer stands in
 #define CHANNEL_MAX_MS 60000 // then a new channel reads resolv.conf anew
 
 struct query {
 	struct task *waiter; // NULL: nobody any more
 	bool is_done;
 	int status;
-	size_t count;
-	struct address addresses[RESOLVE_MAX];
+	uint64_t ttl_s; // the least of the addresses'
+	struct resolve_answer answer;
 };
 
 /* One socket of c-ares. */
@@ -164,13 +165,18 @@ static void interleave(const struct ares_addrinfo *result, struct query *query)
 	const struct ares_addrinfo_node *next[2] = { result->nodes, result->nodes };
 	static const int families[2] = { AF_INET6, AF_INET };
 	size_t turn = 0;
-	while (query->count < RESOLVE_MAX && (next[0] || next[1])) {
+	while (query->answer.count < RESOLVE_MAX && (next[0] || next[1])) {
 		const struct ares_addrinfo_node **node = &next[turn];
 		while (*node && (*node)->ai_family != families[turn]) {
 			*node = (*node)->ai_next;
 		}
 		if (*node) {
-			struct address *address = &query->addresses[query->count++];
+			struct address *address =
+				&query->answer.addresses[query->answer.count++];
+			const uint64_t ttl_s =
+				(*node)->ai_ttl > 0 ? (uint64_t)(*node)->ai_ttl : 0;
+
+			query->ttl_s = ttl_s < query->ttl_s ? ttl_s : query->ttl_s;
 			memcpy(&address->socket, (*node)->ai_addr, (*node)->ai_addrlen);
 			address->len = (*node)->ai_addrlen;
 			*node = (*node)->ai_next;
@@ -236,8 +242,7 @@ static SUSPENDS bool wait_for_answer(struct query *query, uint64_t deadline_ms,
 }
 
 static SUSPENDS bool ask(const char *host, uint16_t port, uint64_t deadline_ms,
-			 struct address addresses[RESOLVE_MAX], size_t *count,
-			 struct failure *failure)
+			 struct resolve_answer *answer, struct failure *failure)
 {
 	struct ares_addrinfo_hints hints = { .ai_family = AF_UNSPEC,
 					     .ai_socktype = SOCK_STREAM,
@@ -246,6 +251,7 @@ static SUSPENDS bool ask(const char *host, uint16_t port, uint64_t deadline_ms,
 	char service[8];
 	struct query *query = memory_new(sizeof(*query));
 	query->waiter = task_self();
+	query->ttl_s = UINT64_MAX;
 	unanswered++;
 	snprintf(service, sizeof(service), "%u", port);
 	ares_getaddrinfo(channel, host, service, &hints, on_answer, query);
@@ -254,18 +260,55 @@ static SUSPENDS bool ask(const char *host, uint16_t port, uint64_t deadline_ms,
 		query->waiter = NULL; // on_answer() frees it
 		return false;
 	}
-	bool found = query->status == ARES_SUCCESS && query->count > 0;
-	*count = query->count;
-	memcpy(addresses, query->addresses, query->count * sizeof(*addresses));
+	bool found = query->status == ARES_SUCCESS && query->answer.count > 0;
 	int status = query->status;
+	*answer = query->answer;
+	if (found) {
+		resolve_cache_keep(host, port, answer, query->ttl_s);
+	}
 	free(query);
 	return found || answer_failure(status, failure);
+}
+
+/*
+ * What was right lately is better than nothing where nobody answers, and leaves time to
+ * connect.
+ */
+static SUSPENDS bool ask_or_remember(const char *host, uint16_t port,
+				     uint64_t deadline_ms, struct resolve_answer *answer,
+				     struct failure *failure)
+{
+	const uint64_t patience_ms = loop_deadline_ms(PATIENCE_MS);
+	struct resolve_answer old;
+	struct failure why;
+
+	if (resolve_cache_find(host, port, false, answer)) {
+		return true;
+	}
+	const bool has_old = resolve_cache_find(host, port, true, &old);
+
+	if (has_old && patience_ms < deadline_ms) {
+		deadline_ms = patience_ms;
+	}
+	if (channel_ready(&why) && ask(host, port, deadline_ms, answer, &why)) {
+		return true;
+	}
+	if (!has_old || why.kind == FAILURE_PERMANENT || why.kind == FAILURE_CANCELLED) {
+		if (failure) {
+			*failure = why;
+		}
+		return false;
+	}
+	*answer = old;
+	return true;
 }
 
 SUSPENDS bool resolve_host(const char *host, uint16_t port, uint64_t deadline_ms,
 			   struct address addresses[RESOLVE_MAX], size_t *count,
 			   struct failure *failure)
 {
+	struct resolve_answer answer;
+
 	*count = 0;
 	if (address_parse((struct bytes){ host, strlen(host) }, port, &addresses[0])) {
 		*count = 1;
@@ -274,20 +317,23 @@ SUSPENDS bool resolve_host(const char *host, uint16_t port, uint64_t deadline_ms
 	if (task_is_cancelled()) {
 		return wake_check(WAKE_CANCELLED, "", failure);
 	}
-	if (!channel_ready(failure) ||
-	    !ask(host, port, deadline_ms, addresses, count, failure)) {
+	if (!ask_or_remember(host, port, deadline_ms, &answer, failure)) {
 		return failure_prefix(failure, "%s", host);
 	}
+	*count = answer.count;
+	memcpy(addresses, answer.addresses, answer.count * sizeof(*addresses));
 	return true;
 }
 
 void resolve_from(const char *servers)
 {
 	name_servers = servers;
+	resolve_cache_clear();
 }
 
 void resolve_end(void)
 {
+	resolve_cache_clear();
 	if (is_open) {
 		channel_close();
 	}

@@ -1,7 +1,9 @@
 #include "proxy/rt/tls.h"
 
 #include "proxy/base/memory.h"
+#include "proxy/rt/tls_resume.h"
 #include "proxy/rt/tls_session.h"
+#include "proxy/rt/tls_ticket.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -17,10 +19,12 @@
 struct tls_server {
 	SSL_CTX **contexts; // one a certificate, the first is the default
 	size_t count;
+	struct tls_ticket_secret ticket_secret;
 };
 
 struct tls_client {
 	SSL_CTX *context;
+	struct tls_resume resume;
 	char (*pins)[PIN_LEN + 1];
 	size_t pin_count;
 };
@@ -201,9 +205,19 @@ uint64_t tls_server_valid_until_s(const struct tls_server *server, size_t index)
 	return (uint64_t)timegm(&until);
 }
 
+void tls_server_share_tickets(struct tls_server *server,
+			      const unsigned char secret[TLS_TICKET_SECRET_BYTES])
+{
+	memcpy(server->ticket_secret.octets, secret, TLS_TICKET_SECRET_BYTES);
+	for (size_t i = 0; i < server->count; i++) {
+		tls_ticket_setup(server->contexts[i], &server->ticket_secret);
+	}
+}
+
 void tls_server_free(struct tls_server *server)
 {
 	if (server) {
+		memory_wipe(&server->ticket_secret, sizeof(server->ticket_secret));
 		for (size_t i = 0; i < server->count; i++) {
 			SSL_CTX_free(server->contexts[i]);
 		}
@@ -255,6 +269,7 @@ static bool client_setup(struct tls_client *client,
 	    !copy_pins(client, settings, failure)) {
 		return false;
 	}
+	tls_resume_setup(&client->resume, client->context);
 	return !settings->client_certificate ||
 	       use_certificate(client->context, settings->client_certificate,
 			       settings->client_key, failure);
@@ -275,6 +290,7 @@ void tls_client_free(struct tls_client *client)
 {
 	if (client) {
 		SSL_CTX_free(client->context);
+		tls_resume_release(&client->resume);
 		free(client->pins);
 		free(client);
 	}
@@ -331,6 +347,7 @@ SSL *tls_client_session(struct tls_client *client, int fd, const char *host,
 		SSL_free(ssl);
 		return NULL;
 	}
+	tls_resume_offer(&client->resume, ssl);
 	return ssl;
 }
 

@@ -29,6 +29,14 @@ struct tls_server *tls_server_new(const struct tls_certificate *certificates,
 				  struct failure *failure);
 void tls_server_free(struct tls_server *server);
 
+/*
+ * Tickets for resumption under keys made of this secret: who has the same one takes them
+ * too. Without it each server object has keys of its own. Once, before any stream.
+ */
+#define TLS_TICKET_SECRET_BYTES 32
+void tls_server_share_tickets(struct tls_server *server,
+			      const unsigned char secret[TLS_TICKET_SECRET_BYTES]);
+
 /* Unix time after which the certificate with this index is worth nothing; 0: none. */
 uint64_t tls_server_valid_until_s(const struct tls_server *server, size_t index);
 
@@ -42,7 +50,8 @@ struct tls_client_settings {
 
 /*
  * The upstream side: chain and host name are verified (SAN, IP SAN for an address, SNI
- * for a name), TLS 1.2 or later. settings are copied.
+ * for a name), TLS 1.2 or later. Verified sessions are kept and resumed. settings are
+ * copied.
  */
 struct tls_client *tls_client_new(const struct tls_client_settings *settings,
 				  struct failure *failure);

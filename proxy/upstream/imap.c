@@ -191,8 +191,11 @@ SUSPENDS static bool fill(struct imap *imap, struct failure *failure)
 {
 	const uint64_t before = loop_now_ms();
 
-	if (!stream_flush(imap->stream, imap->deadline_ms, failure) ||
-	    !stream_fill(imap->stream, fill_deadline(imap), failure)) {
+	if (!stream_flush(imap->stream, imap->deadline_ms, failure)) {
+		return imap_lose(imap);
+	}
+	imap->aside_sent = true;
+	if (!stream_fill(imap->stream, fill_deadline(imap), failure)) {
 		return imap_lose(imap);
 	}
 	imap->last_heard_ms = loop_now_ms();
@@ -200,6 +203,18 @@ SUSPENDS static bool fill(struct imap *imap, struct failure *failure)
 	    !judge_rate(imap, imap->last_heard_ms - before, failure)) {
 		return imap_lose(imap);
 	}
+	return true;
+}
+
+/* The answer to imap_send_aside(): nothing in it counts, its codes neither. */
+static bool is_aside(struct imap *imap, const struct imap_wire_event *event)
+{
+	if (event->kind != IMAP_WIRE_STATUS || event->tag.len == 0 ||
+	    imap->aside_tag[0] == '\0' || !imap->aside_sent ||
+	    !bytes_equal(event->tag, bytes_of(imap->aside_tag))) {
+		return false;
+	}
+	imap->aside_tag[0] = '\0';
 	return true;
 }
 
@@ -213,6 +228,9 @@ SUSPENDS bool imap_event(struct imap *imap, struct imap_wire_event *event,
 
 		imap_wire_next(&imap->wire, &rest, event);
 		imap->taken = input.len - rest.len;
+		if (is_aside(imap, event)) {
+			continue;
+		}
 		if (event->kind != IMAP_WIRE_NEED_INPUT) {
 			return note(imap, event, failure);
 		}
@@ -239,25 +257,20 @@ bool imap_refused(const struct imap *imap, enum failure_kind kind, const char *w
 			   imap_wire_code_name(answer->code), answer->text);
 }
 
-SUSPENDS bool imap_send(struct imap *imap, unsigned expect, struct failure *failure,
-			const char *format, ...)
+/* Into the stream's buffer: it is flushed when somebody waits for an answer. */
+SUSPENDS static bool send_line(struct imap *imap, const char *format, va_list arguments,
+			       struct failure *failure)
 {
 	struct buffer command;
-	va_list arguments;
+	char *text = NULL;
 	bool fits;
 	bool sent;
-	char *text = NULL;
 
-	va_start(arguments, format);
-	const int len = vasprintf(&text, format, arguments);
-	va_end(arguments);
-	if (len < 0) {
+	if (vasprintf(&text, format, arguments) < 0) {
 		return failure_set(failure, FAILURE_TEMPORARY, "out of memory");
 	}
 	snprintf(imap->tag, sizeof(imap->tag), "P%s%u", imap->tag_secret,
 		 ++imap->tag_number % 1000000);
-	imap->answer = (struct imap_answer){ 0 };
-	imap_wire_begin_command(&imap->wire, expect);
 	imap_set_deadline(imap, imap->upstream->limits->command_ms);
 	buffer_init(&command, COMMAND_MAX);
 	fits = buffer_printf(&command, "%s %s\r\n", imap->tag, text);
@@ -269,6 +282,34 @@ SUSPENDS bool imap_send(struct imap *imap, unsigned expect, struct failure *fail
 		return failure_set(failure, FAILURE_TEMPORARY, "a command grew too long");
 	}
 	return sent || imap_lose(imap);
+}
+
+SUSPENDS bool imap_send(struct imap *imap, unsigned expect, struct failure *failure,
+			const char *format, ...)
+{
+	va_list arguments;
+	bool sent;
+
+	imap->answer = (struct imap_answer){ 0 };
+	imap_wire_begin_command(&imap->wire, expect);
+	va_start(arguments, format);
+	sent = send_line(imap, format, arguments, failure);
+	va_end(arguments);
+	return sent;
+}
+
+SUSPENDS bool imap_send_aside(struct imap *imap, struct failure *failure,
+			      const char *format, ...)
+{
+	va_list arguments;
+	bool sent;
+
+	va_start(arguments, format);
+	sent = send_line(imap, format, arguments, failure);
+	va_end(arguments);
+	memcpy(imap->aside_tag, imap->tag, sizeof(imap->aside_tag));
+	imap->aside_sent = false;
+	return sent;
 }
 
 bool imap_is_answer(struct imap *imap, const struct imap_wire_event *event, bool *wrong,

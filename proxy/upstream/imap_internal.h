@@ -3,7 +3,9 @@
  *
  * imap.c           life, the event pump, our own commands
  * imap_dialogue.c  libetpan: its stream driver and the commands it composes
- * imap_sign_in.c   from connect to signed in; which refusal means what
+ * imap_sign_in.c   from connect to signed in
+ * imap_refusal.c   which refusal means what
+ * imap_select.c    a folder is opened
  * imap_fetch.c     rows, bodies, searches
  */
 #ifndef PROXY_UPSTREAM_IMAP_INTERNAL_H
@@ -56,6 +58,8 @@ struct imap {
 	uint64_t last_heard_ms;
 	struct failure *failure; // where the pump reports while libetpan is on the stack
 	char tag[20];            // of our own command under way
+	char aside_tag[20];      // of a command whose answer does not matter; "": none
+	bool aside_sent;         // it has left our buffer
 	unsigned tag_number;
 	char tag_secret[9]; // so that nobody can answer in advance
 	struct imap_answer answer;
@@ -81,6 +85,11 @@ bool imap_lose(struct imap *imap);
 /* Send one command of our own, tagged. deadline: the step's limit from now. */
 SUSPENDS bool imap_send(struct imap *imap, unsigned expect, struct failure *failure,
 			const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* The same before another command, in one write with it: its answer does not matter. */
+SUSPENDS bool imap_send_aside(struct imap *imap, struct failure *failure,
+			      const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 
 /*
  * Is this event the answer to imap_send()? Another tag is a failure: *wrong. */
@@ -126,6 +135,16 @@ void dialogue_release(struct imap *imap);
 /* imap_sign_in.c */
 
 unsigned imap_capability_parse(struct bytes words);
+
+/* imap_refusal.c */
+
+#define ADVICE_NOT_CONNECTED                                                             \
+	"the account was accepted but its mailbox cannot be opened: check that IMAP is " \
+	"enabled for the mailbox, that the user name is the mailbox's own (not another " \
+	"address), that the permission was granted, and that it is not throttled"
+
+/* Words by which servers without RFC 5530's codes say "not now". */
+bool imap_says_not_now(const char *text);
 enum failure_kind imap_refusal_kind(const struct imap_answer *answer);
 /* After sign-in: what a refused SELECT means. */
 enum failure_kind imap_select_refusal_kind(const struct imap_answer *answer,

@@ -1,15 +1,14 @@
 /*
- * From a host name to a signed-in connection, and which refusal means what.
+ * From a host name to a signed-in connection.
  *
- * All goes well: connect, TLS, greeting, capabilities, ID, AUTHENTICATE or LOGIN,
- * capabilities again. What can go wrong: every step; and no credential leaves before
- * certificate, host name and PREAUTH are judged. Capabilities learnt before TLS or
- * before sign-in are forgotten (RFC 9051 6.2.1).
+ * All goes well: connect, TLS, greeting with capabilities, ID and AUTHENTICATE or LOGIN
+ * in one write, the answer with capabilities again. What can go wrong: every step; and no
+ * credential leaves before certificate, host name and PREAUTH are judged. Capabilities
+ * learnt before TLS or before sign-in are forgotten (RFC 9051 6.2.1).
  */
 #include "proxy/upstream/imap_internal.h"
 
 #include "protocol/base64.h"
-#include "protocol/imap_mailbox_name.h"
 #include "proxy/base/memory.h"
 #include "proxy/rt/connect.h"
 
@@ -73,103 +72,6 @@ void imap_capability_text(unsigned capabilities, struct buffer *out)
 		}
 	}
 }
-
-/* Words by which servers without RFC 5530's codes say "not now". */
-static bool says_not_now(const char *text)
-{
-	static const char *const words[] = {
-		"try again",      "temporar",   "throttl",  "too many",
-		"unavailable",    "rate limit", "overload", "not connected",
-		"internal error", "timed out",  "maximum",
-	};
-
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-		if (strcasestr(text, words[i])) {
-			return true;
-		}
-	}
-	return false;
-}
-
-/* What the code alone decides; FAILURE_AUTH stands for "nothing". */
-static enum failure_kind code_kind(enum imap_wire_code code)
-{
-	switch (code) {
-	case IMAP_WIRE_CODE_AUTHORIZATIONFAILED:
-	case IMAP_WIRE_CODE_CANNOT:
-	case IMAP_WIRE_CODE_CONTACTADMIN:
-	case IMAP_WIRE_CODE_EXPIRED:
-	case IMAP_WIRE_CODE_NONEXISTENT:
-	case IMAP_WIRE_CODE_NOPERM:
-	case IMAP_WIRE_CODE_PRIVACYREQUIRED:
-	case IMAP_WIRE_CODE_REFERRAL:
-		return FAILURE_PERMANENT;
-	case IMAP_WIRE_CODE_CLIENTBUG:
-	case IMAP_WIRE_CODE_INUSE:
-	case IMAP_WIRE_CODE_LIMIT:
-	case IMAP_WIRE_CODE_MESSAGELIMIT:
-	case IMAP_WIRE_CODE_OVERQUOTA:
-	case IMAP_WIRE_CODE_SERVERBUG:
-	case IMAP_WIRE_CODE_THROTTLED:
-	case IMAP_WIRE_CODE_UNAVAILABLE:
-		return FAILURE_TEMPORARY;
-	case IMAP_WIRE_CODE_ALERT:
-	case IMAP_WIRE_CODE_AUTHENTICATIONFAILED:
-	case IMAP_WIRE_CODE_CAPABILITY:
-	case IMAP_WIRE_CODE_CLOSED:
-	case IMAP_WIRE_CODE_EXPUNGEISSUED:
-	case IMAP_WIRE_CODE_HIGHESTMODSEQ:
-	case IMAP_WIRE_CODE_NOMODSEQ:
-	case IMAP_WIRE_CODE_NONE:
-	case IMAP_WIRE_CODE_OTHER:
-	case IMAP_WIRE_CODE_PERMANENTFLAGS:
-	case IMAP_WIRE_CODE_READ_ONLY:
-	case IMAP_WIRE_CODE_READ_WRITE:
-	case IMAP_WIRE_CODE_UIDNEXT:
-	case IMAP_WIRE_CODE_UIDNOTSTICKY:
-	case IMAP_WIRE_CODE_UIDVALIDITY:
-		return FAILURE_AUTH;
-	}
-	return FAILURE_AUTH;
-}
-
-/* Only a NO that means it is a wrong password (RFC 3206): else clients ask their user. */
-enum failure_kind imap_refusal_kind(const struct imap_answer *answer)
-{
-	const enum failure_kind kind = code_kind(answer->code);
-
-	if (kind != FAILURE_AUTH) {
-		return kind;
-	}
-	if (answer->condition != IMAP_WIRE_NO) {
-		return FAILURE_TEMPORARY;
-	}
-	if (answer->code != IMAP_WIRE_CODE_AUTHENTICATIONFAILED &&
-	    says_not_now(answer->text)) {
-		return FAILURE_TEMPORARY;
-	}
-	return FAILURE_AUTH;
-}
-
-enum failure_kind imap_select_refusal_kind(const struct imap_answer *answer,
-					   const char *folder)
-{
-	const enum failure_kind kind = code_kind(answer->code);
-
-	if (kind != FAILURE_AUTH) {
-		return kind;
-	}
-	if (answer->condition == IMAP_WIRE_NO && strcasecmp(folder, "INBOX") != 0 &&
-	    !says_not_now(answer->text)) {
-		return FAILURE_PERMANENT;
-	}
-	return FAILURE_TEMPORARY;
-}
-
-#define ADVICE_NOT_CONNECTED                                                             \
-	"the account was accepted but its mailbox cannot be opened: check that IMAP is " \
-	"enabled for the mailbox, that the user name is the mailbox's own (not another " \
-	"address), that the permission was granted, and that it is not throttled"
 
 /*
  * A server that repeats what it was sent must not write a secret into our log. The first
@@ -280,7 +182,9 @@ SUSPENDS static bool upgrade(struct imap *imap, struct failure *failure)
 
 /*
  * RFC 2971; x- fields are how Dovecot's login takes the client's address from a proxy in
- * its login_trusted_networks. Refusal of ID is no reason to stop.
+ * its login_trusted_networks. It goes out in one write with the credential behind it:
+ * everything that has to be verified is verified, and whatever the server says to ID, it
+ * is no reason to stop.
  */
 SUSPENDS static bool identify(struct imap *imap, const struct imap_client *client,
 			      struct failure *failure)
@@ -288,25 +192,22 @@ SUSPENDS static bool identify(struct imap *imap, const struct imap_client *clien
 	const bool forward =
 		imap->upstream->route->forward_client == CONFIG_FORWARD_ID && client;
 	char address[ADDRESS_TEXT_MAX] = "";
-	char command[320];
 
 	if (!(imap->capabilities & IMAP_ID)) {
 		return true;
 	}
 	if (forward) {
 		address_text(client->address, address);
-		snprintf(command, sizeof(command),
-			 "ID (\"name\" \"popbridge\" \"version\" \"" POPBRIDGE_VERSION
-			 "\" "
-			 "\"x-originating-ip\" \"%s\" \"x-originating-port\" \"%u\" "
-			 "\"x-session-ext-id\" \"%s\" \"x-proxy-ttl\" \"4\")",
-			 address, address_port(client->address), client->session_id);
-	} else {
-		snprintf(command, sizeof(command),
-			 "ID (\"name\" \"popbridge\" \"version\" \"" POPBRIDGE_VERSION
-			 "\")");
+		return imap_send_aside(
+			imap, failure,
+			"ID (\"name\" \"popbridge\" \"version\" \"" POPBRIDGE_VERSION
+			"\" \"x-originating-ip\" \"%s\" \"x-originating-port\" \"%u\" "
+			"\"x-session-ext-id\" \"%s\" \"x-proxy-ttl\" \"4\")",
+			address, address_port(client->address), client->session_id);
 	}
-	return dialogue_command(imap, command, failure);
+	return imap_send_aside(imap, failure,
+			       "ID (\"name\" \"popbridge\" \"version\" "
+			       "\"" POPBRIDGE_VERSION "\")");
 }
 
 /* A mechanism this server and this credential have in common. False: none. */
@@ -408,7 +309,7 @@ SUSPENDS static bool sign_in(struct imap *imap, const struct imap_credential *cr
 		return true;
 	}
 	if (password && imap->answer.condition == IMAP_WIRE_BAD &&
-	    !says_not_now(imap->answer.text) &&
+	    !imap_says_not_now(imap->answer.text) &&
 	    !(imap->capabilities & IMAP_LOGINDISABLED)) {
 		return login(imap, credential, failure);
 	}
@@ -440,8 +341,8 @@ void imap_timing_enter(struct imap_timing *timing, enum imap_stage stage)
 }
 
 /* Everything up to the credential. */
-SUSPENDS static bool establish(struct imap *imap, const struct imap_client *client,
-			       struct imap_timing *timing, struct failure *failure)
+SUSPENDS static bool establish(struct imap *imap, struct imap_timing *timing,
+			       struct failure *failure)
 {
 	const enum config_security security = imap->upstream->route->security;
 
@@ -460,14 +361,17 @@ SUSPENDS static bool establish(struct imap *imap, const struct imap_client *clie
 		}
 	}
 	imap_timing_enter(timing, IMAP_STAGE_ID);
-	return ask_capabilities(imap, NULL, failure) && identify(imap, client, failure);
+	return ask_capabilities(imap, NULL, failure);
 }
 
 SUSPENDS static bool enter(struct imap *imap, const struct imap_credential *credential,
-			   struct failure *failure)
+			   const struct imap_client *client, struct failure *failure)
 {
 	const unsigned before = imap->capabilities;
 
+	if (!identify(imap, client, failure)) {
+		return false;
+	}
 	imap->capabilities_given = false;
 	if (!sign_in(imap, credential, failure)) {
 		imap->capabilities = before;
@@ -520,80 +424,15 @@ SUSPENDS struct imap *imap_open(struct upstream *upstream,
 		return NULL;
 	}
 	imap = create(upstream, stream, deadline_ms);
-	if (!establish(imap, client, timing, failure)) {
+	if (!establish(imap, timing, failure)) {
 		imap_close(imap);
 		return NULL;
 	}
 	imap_timing_enter(timing, IMAP_STAGE_SIGN_IN);
-	if (!enter(imap, credential, failure)) {
+	if (!enter(imap, credential, client, failure)) {
 		imap_close(imap);
 		return NULL;
 	}
 	imap_timing_end(timing);
 	return imap;
-}
-
-/* By its IMAP4rev1 name: that is what servers take until another revision is enabled. */
-SUSPENDS static bool select_by_name(struct imap *imap, const char *folder,
-				    struct failure *failure)
-{
-	const struct bytes utf8 = bytes_of(folder);
-	struct buffer name;
-	bool done;
-
-	buffer_init(&name, utf8.len * IMAP_MAILBOX_NAME_GROWTH + 1);
-	if (imap_mailbox_name_encode(utf8, &name) &&
-	    buffer_append(&name, (struct bytes){ "", 1 })) {
-		done = dialogue_select(imap, name.data, failure);
-	} else {
-		done = failure_set(failure, FAILURE_PERMANENT,
-				   "the folder name is not UTF-8");
-	}
-	buffer_release(&name);
-	return done;
-}
-
-static bool select_refused(const struct imap *imap, const char *folder,
-			   struct failure *failure)
-{
-	const enum failure_kind kind = imap_select_refusal_kind(&imap->answer, folder);
-
-	imap_refused(imap, kind, "SELECT", failure);
-	return failure_advise(
-		failure, kind == FAILURE_PERMANENT && strcasecmp(folder, "INBOX") != 0
-				 ? "check the folder's name and the right to open it"
-				 : ADVICE_NOT_CONNECTED);
-}
-
-SUSPENDS bool imap_select(struct imap *imap, const char *folder, struct imap_mailbox *out,
-			  struct failure *failure)
-{
-	const struct imap_selection *selection = &imap->selection;
-
-	imap->selection = (struct imap_selection){ .mailbox.deletable = true };
-	if (!select_by_name(imap, folder, failure)) {
-		return false;
-	}
-	if (imap->answer.condition != IMAP_WIRE_OK) {
-		return select_refused(imap, folder, failure);
-	}
-	if (!selection->exists_given) {
-		return failure_set(failure, FAILURE_TEMPORARY,
-				   "SELECT said OK but not how many messages exist");
-	}
-	if (selection->shrank) {
-		return failure_set(failure, FAILURE_TEMPORARY,
-				   "SELECT gave two numbers of messages");
-	}
-	if (selection->mailbox.uidvalidity == 0 || selection->uid_not_sticky) {
-		failure_set(failure, FAILURE_PERMANENT,
-			    selection->uid_not_sticky
-				    ? "the folder does not keep its UIDs (UIDNOTSTICKY)"
-				    : "SELECT gave no UIDVALIDITY");
-		return failure_advise(failure,
-				      "without lasting UIDs clients would download "
-				      "everything again; choose another folder");
-	}
-	*out = selection->mailbox;
-	return true;
 }

@@ -280,6 +280,9 @@ class Connection:
         self.read_only = False
         self.enabled = set()
         self.sent = 0  # plaintext octets
+        self.flights = 0  # how often the client said something after it was answered
+        self._answered = True
+        self.resumed = None  # was the TLS session of an earlier connection taken up
         self.cut_after = None  # cut when so many octets have been sent in all
         self.cut_how = "FIN"
         self.is_open = True
@@ -302,6 +305,7 @@ class Connection:
         except OSError:
             raise Gone from None
         self.sent += len(octets)
+        self._answered = True
 
     def untagged(self, text):
         self.send(b"* " + _bytes(text) + b"\r\n")
@@ -378,6 +382,8 @@ class Connection:
             raise Gone from None
         if not got:
             raise Gone
+        self.flights += self._answered
+        self._answered = False
         self._input += got
 
     def read_line(self):
@@ -458,6 +464,7 @@ class Connection:
         try:
             self.socket = context.wrap_socket(self.socket, server_side=True,
                                               suppress_ragged_eofs=False)
+            self.resumed = self.socket.session_reused
         except (OSError, ValueError) as error:
             self.server.note(self.server.tls_failures, repr(error))
             raise Gone from None

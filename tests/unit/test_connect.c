@@ -1,5 +1,6 @@
 #include "proxy/rt/connect.h"
 #include "proxy/rt/listener.h"
+#include "proxy/rt/resolve_cache.h"
 #include "proxy/rt/wait.h"
 
 #include <setjmp.h>
@@ -176,6 +177,34 @@ static int silent_name_server(char servers[32])
 	return fd;
 }
 
+static struct resolve_answer answer_of(const char *words)
+{
+	struct resolve_answer answer = { .count = 1 };
+	assert_true(address_parse(text_of(words), 143, &answer.addresses[0]));
+	return answer;
+}
+
+/* The name server is silent: what it said within the hour is as good as it gets. */
+static SUSPENDS void run_stale(void *argument)
+{
+	struct address addresses[RESOLVE_MAX];
+	char servers[32], text[ADDRESS_TEXT_MAX];
+	size_t count;
+	(void)argument;
+	int fd = silent_name_server(servers);
+	resolve_from(servers);
+	const struct resolve_answer old = answer_of("192.0.2.7");
+	resolve_cache_keep("name.example", 143, &old, 0);
+	assert_true(resolve_host("name.example", 143, loop_deadline_ms(30), addresses,
+				 &count, NULL));
+	assert_int_equal(count, 1);
+	address_text(&addresses[0], text);
+	assert_string_equal(text, "192.0.2.7");
+	resolve_from(NULL);
+	close(fd);
+	body_ran = true;
+}
+
 static SUSPENDS void resolve_in_vain(void *argument)
 {
 	struct address addresses[RESOLVE_MAX];
@@ -285,6 +314,28 @@ static void test_a_query_that_is_given_up_is_left_behind(void **state)
 	run(run_given_up);
 }
 
+static void test_an_old_answer_stands_in_for_a_silent_name_server(void **state)
+{
+	(void)state;
+	run(run_stale);
+}
+
+static void test_answers_are_kept_as_long_as_they_say(void **state)
+{
+	(void)state;
+	const struct resolve_answer answer = answer_of("192.0.2.7");
+	struct resolve_answer out;
+	resolve_cache_keep("a.example", 143, &answer, 60);
+	resolve_cache_keep("b.example", 143, &answer, 0);
+	assert_true(resolve_cache_find("a.example", 143, false, &out));
+	assert_false(resolve_cache_find("a.example", 993, false, &out));
+	assert_false(resolve_cache_find("b.example", 143, false, &out));
+	assert_true(resolve_cache_find("b.example", 143, true, &out));
+	assert_int_equal(out.count, 1);
+	resolve_cache_clear();
+	assert_false(resolve_cache_find("a.example", 143, true, &out));
+}
+
 static void test_accepting_can_be_cancelled(void **state)
 {
 	(void)state;
@@ -352,6 +403,8 @@ int main(void)
 		LOOP_TEST(test_loopback_only_refuses_the_rest_of_the_world),
 		LOOP_TEST(test_what_is_no_name_is_refused),
 		LOOP_TEST(test_a_query_that_is_given_up_is_left_behind),
+		LOOP_TEST(test_an_old_answer_stands_in_for_a_silent_name_server),
+		LOOP_TEST(test_answers_are_kept_as_long_as_they_say),
 		LOOP_TEST(test_accepting_can_be_cancelled),
 		LOOP_TEST(test_a_taken_port_is_named),
 		cmocka_unit_test(test_networks_are_compared_by_prefix),
