@@ -119,6 +119,11 @@ void config_free(struct config *config)
 		free((char *)config->certificates[i].certificate);
 		free((char *)config->certificates[i].key);
 	}
+	for (size_t i = 0; i < config->provider_count; i++) {
+		config_provider_release(&config->providers[i]);
+	}
+	free(config->providers);
+	free(config->master_key);
 	for (size_t i = 0; i < config->web.host_name_count; i++) {
 		free(config->web.host_names[i]);
 	}

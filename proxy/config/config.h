@@ -12,6 +12,7 @@
 #include "protocol/buffer.h"
 #include "protocol/pop3_unique_id.h"
 #include "proxy/base/log.h"
+#include "proxy/config/config_provider.h"
 #include "proxy/rt/stream.h"
 #include "proxy/rt/tls.h"
 
@@ -110,6 +111,9 @@ struct config {
 	struct config_networks shared_addresses; // many people behind one address
 	struct config_route *routes;             // first match wins
 	size_t route_count;
+	struct config_provider *providers; // OAuth2; by name
+	size_t provider_count;
+	char *master_key; // file; NULL: no secrets can be stored
 	struct config_limits limits;
 	enum log_level log_level;
 	enum log_format log_format;
@@ -153,6 +157,10 @@ const struct config_route *config_route_for(const struct config *config,
  */
 bool config_upstream_user(const struct config_route *route, struct bytes user,
 			  struct buffer *out);
+
+/* NULL: there is none of that name. */
+const struct config_provider *config_provider_named(const struct config *config,
+						    struct bytes name);
 
 /* Bound to loopback, and no balancer brings clients from elsewhere. */
 bool config_is_for_this_host(const struct config_listener *listener);

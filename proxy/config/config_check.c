@@ -551,6 +551,7 @@ static void check_top(struct config_check *check, const struct config_raw *raw,
 	if (config_given(check, "state", raw->state)) {
 		config->state = memory_copy_text(bytes_of(raw->state));
 	}
+	config->master_key = config_file(check, "master-key", raw->master_key);
 	check_networks(check, "shared-addresses", raw->shared_addresses,
 		       raw->shared_addresses_count, &config->shared_addresses);
 }
@@ -566,6 +567,7 @@ struct config *config_check(const struct config_raw *raw, bool url_form,
 	default_certificate(config);
 	check.at[0] = '\0';
 	check_routes(&check, raw, config);
+	config_check_providers(&check, raw->providers, raw->providers_count, config);
 	check_limits(&check, raw->limits, &config->limits);
 	check_log(&check, raw->log, config);
 	config_check_web(&check, raw->web, config);

@@ -35,6 +35,10 @@ char *config_file(struct config_check *check, const char *key, const char *path)
 void config_check_web(struct config_check *check, const struct config_raw_web *raw,
 		      struct config *config);
 
+void config_check_providers(struct config_check *check,
+			    const struct config_raw_provider *raw, unsigned count,
+			    struct config *config);
+
 void config_check_route(struct config_check *check, const struct config_raw_route *raw,
 			struct config_route *route);
 

@@ -225,6 +225,22 @@ static void describe_notes(const struct config *config, struct buffer *out)
 	}
 }
 
+static void describe_provider(const struct config_provider *provider, struct buffer *out)
+{
+	buffer_printf(out, "provider %s: %s", provider->name,
+		      config_provider_kinds[provider->kind].kind);
+	if (provider->service_account_file) {
+		buffer_printf(out, ", service account of %s",
+			      provider->service_account_file);
+	} else {
+		buffer_printf(out, ", client %s%s", provider->client_id,
+			      provider->app_only ? ", app-only" : "");
+	}
+	buffer_printf(out, ", tokens from %s\n",
+		      provider->token_endpoint ? provider->token_endpoint
+					       : provider->discovery);
+}
+
 void config_describe(const struct config *config, struct buffer *out)
 {
 	static const char *const levels[] = { [LOG_ERROR] = "error",
@@ -245,6 +261,9 @@ void config_describe(const struct config *config, struct buffer *out)
 	}
 	for (size_t i = 0; i < config->route_count; i++) {
 		describe_route(&config->routes[i], i, out);
+	}
+	for (size_t i = 0; i < config->provider_count; i++) {
+		describe_provider(&config->providers[i], out);
 	}
 	describe_limits(&config->limits, out);
 	buffer_printf(out, "log: %s, level %s\n",

@@ -38,6 +38,14 @@ struct config_raw_route {
 	char *without_uidplus, *forward_client, *when_locked, *nul;
 };
 
+struct config_raw_provider {
+	char *name, *kind, *tenant, *client_id, *client_secret_file;
+	char *certificate, *key, *service_account_file, *app_only;
+	char *discovery, *authorization_endpoint, *token_endpoint, *device_endpoint;
+	char *revocation_endpoint, *issuer, *scope, *app_scope, *identity_claim;
+	char *ca_file;
+};
+
 struct config_raw_limits {
 	char *sessions, *sessions_per_address;
 	char *idle, *write_stall, *sign_in, *upstream_sign_in, *drain;
@@ -64,6 +72,9 @@ struct config_raw {
 	unsigned shared_addresses_count;
 	struct config_raw_route *routes;
 	unsigned routes_count;
+	struct config_raw_provider *providers;
+	unsigned providers_count;
+	char *master_key;
 	struct config_raw_limits *limits;
 	struct config_raw_log *log;
 	struct config_raw_web *web;
@@ -83,6 +94,8 @@ void config_yaml_free(struct config_raw *raw); // NULL is fine
  */
 struct config *config_check(const struct config_raw *raw, bool url_form,
 			    struct config_errors *errors);
+
+void config_provider_release(struct config_provider *provider);
 
 /* config_load() without the file: name stands for the path in messages. */
 struct config *config_parse(struct bytes text, const char *name,

@@ -95,6 +95,34 @@ static const cyaml_schema_value_t route_entry = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_raw_route, route_fields),
 };
 
+static const cyaml_schema_field_t provider_fields[] = {
+	TEXT("name", config_raw_provider, name),
+	TEXT("kind", config_raw_provider, kind),
+	TEXT("tenant", config_raw_provider, tenant),
+	TEXT("client-id", config_raw_provider, client_id),
+	TEXT("client-secret-file", config_raw_provider, client_secret_file),
+	TEXT("certificate", config_raw_provider, certificate),
+	TEXT("key", config_raw_provider, key),
+	TEXT("service-account-file", config_raw_provider, service_account_file),
+	TEXT("app-only", config_raw_provider, app_only),
+	TEXT("discovery", config_raw_provider, discovery),
+	TEXT("authorization-endpoint", config_raw_provider, authorization_endpoint),
+	TEXT("token-endpoint", config_raw_provider, token_endpoint),
+	TEXT("device-endpoint", config_raw_provider, device_endpoint),
+	TEXT("revocation-endpoint", config_raw_provider, revocation_endpoint),
+	TEXT("issuer", config_raw_provider, issuer),
+	TEXT("scope", config_raw_provider, scope),
+	TEXT("app-scope", config_raw_provider, app_scope),
+	TEXT("identity-claim", config_raw_provider, identity_claim),
+	TEXT("ca-file", config_raw_provider, ca_file),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t provider_entry = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_raw_provider,
+			    provider_fields),
+};
+
 static const cyaml_schema_field_t limits_fields[] = {
 	TEXT("sessions", config_raw_limits, sessions),
 	TEXT("sessions-per-address", config_raw_limits, sessions_per_address),
@@ -131,6 +159,8 @@ static const cyaml_schema_field_t top_fields[] = {
 	TEXT("workers", config_raw, workers),
 	LIST("shared-addresses", config_raw, shared_addresses, &text_entry, LIST_MAX),
 	LIST("routes", config_raw, routes, &route_entry, ROUTES_MAX),
+	LIST("providers", config_raw, providers, &provider_entry, LIST_MAX),
+	TEXT("master-key", config_raw, master_key),
 	SECTION("limits", limits, limits_fields),
 	SECTION("log", log, log_fields),
 	SECTION("web", web, web_fields),
@@ -399,6 +429,7 @@ static const cyaml_schema_field_t *section_fields(const char *section)
 		{ "tls", tls_fields },
 		{ "additional", certificate_fields },
 		{ "routes", route_fields },
+		{ "providers", provider_fields },
 		{ "limits", limits_fields },
 		{ "log", log_fields },
 		{ "web", web_fields },

@@ -20,7 +20,7 @@ LIBRARIES = [
     (r"ares(_\w+)?\.h", {"proxy/rt"}),
     (r"ucontext\.h", {"proxy/rt"}),
     (r"openssl/(ssl|tls1|ssl3|bio|dtls1)\.h", {"proxy/rt"}),
-    (r"openssl/", {"proxy/rt", "proxy/keeper"}),
+    (r"openssl/", {"proxy/rt", "proxy/keeper", "proxy/oauth"}),
     (r"libetpan/", {"proxy/upstream"}),
     (r"sqlite3\.h", {"proxy/keeper"}),
     (r"(curl/|jansson\.h)", {"proxy/oauth"}),

@@ -1,0 +1,23 @@
+/*
+ * The oauth role: asks providers for tokens on the keeper's behalf. It has no store and
+ * keeps no token: what it is told in a request is forgotten with the answer.
+ */
+#ifndef PROXY_OAUTH_OAUTH_H
+#define PROXY_OAUTH_OAUTH_H
+
+#include "proxy/config/config.h"
+#include "proxy/rt/channel.h"
+
+#define OAUTH_REQUESTS_MAX 256 // under way or queued; beyond: try again later
+
+struct oauth;
+
+struct oauth *oauth_new(const struct config *config);
+
+/* The keeper is at the other end (taken over); a former one is left. */
+SUSPENDS void oauth_serve(struct oauth *oauth, int fd);
+
+/* Waits for the requests under way, up to half a minute each. */
+SUSPENDS void oauth_free(struct oauth *oauth); // NULL is fine
+
+#endif
