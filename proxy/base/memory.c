@@ -2,6 +2,7 @@
 
 #include "proxy/base/log.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -68,4 +69,11 @@ void memory_wipe(void *memory, size_t bytes)
 	if (bytes > 0) {
 		explicit_bzero(memory, bytes);
 	}
+}
+
+void memory_give_back(void)
+{
+#ifdef __GLIBC__
+	malloc_trim(0);
+#endif
 }

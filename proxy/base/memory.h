@@ -22,6 +22,10 @@ void secret_set(struct secret *secret, struct bytes value);
 void secret_release(struct secret *secret);
 struct bytes secret_bytes(const struct secret *secret);
 
+/* What was freed goes back to the system: free() alone keeps all that lies below anything
+ * still in use. Takes milliseconds. */
+void memory_give_back(void);
+
 /* Not optimised away. */
 void memory_wipe(void *memory, size_t bytes);
 

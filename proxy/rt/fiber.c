@@ -39,7 +39,7 @@
 
 struct fiber {
 	ucontext_t context;
-	ucontext_t resumer;
+	ucontext_t *resumer; // on the stack of who resumed it
 	void (*fn)(void *);
 	void *argument;
 	char *map; // guard page, then STACK_BYTES
@@ -112,7 +112,7 @@ static void enter(void)
 	arrive(NULL, &fiber->resumer_bottom, &fiber->resumer_size);
 	fiber->fn(fiber->argument);
 	leave(NULL, fiber->resumer_bottom, fiber->resumer_size);
-	setcontext(&fiber->resumer);
+	setcontext(fiber->resumer);
 	abort();
 }
 
@@ -174,17 +174,19 @@ struct fiber *fiber_new(void (*fn)(void *), void *argument)
 
 void fiber_resume(struct fiber *fiber)
 {
+	ucontext_t resumer;
 	void *fake_stack = NULL;
+	fiber->resumer = &resumer;
 	entering = fiber;
 	leave(&fake_stack, stack_bottom(fiber), STACK_BYTES);
-	swapcontext(&fiber->resumer, &fiber->context);
+	swapcontext(&resumer, &fiber->context);
 	arrive(fake_stack, NULL, NULL);
 }
 
 void fiber_suspend(struct fiber *fiber)
 {
 	leave(&fiber->fake_stack, fiber->resumer_bottom, fiber->resumer_size);
-	swapcontext(&fiber->context, &fiber->resumer);
+	swapcontext(&fiber->context, fiber->resumer);
 	arrive(fiber->fake_stack, &fiber->resumer_bottom, &fiber->resumer_size);
 }
 

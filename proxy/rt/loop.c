@@ -14,6 +14,9 @@
 static uv_loop_t loop;
 static uv_idle_t idle;
 static uv_check_t check;
+static uv_timer_t relief; // runs while memory waits to be given back
+
+#define RELIEF_MS 2000 // a crowd that is gone may be replaced by the next one
 
 static void on_idle(uv_idle_t *handle)
 {
@@ -34,6 +37,19 @@ void loop_has_ready(void)
 	uv_idle_start(&idle, on_idle);
 }
 
+static void on_relief(uv_timer_t *timer)
+{
+	(void)timer;
+	task_give_memory_back();
+}
+
+void loop_give_memory_back_soon(void)
+{
+	if (!uv_is_active((uv_handle_t *)&relief)) {
+		uv_timer_start(&relief, on_relief, RELIEF_MS, 0);
+	}
+}
+
 void loop_open(void)
 {
 	int failed = uv_loop_init(&loop);
@@ -46,6 +62,8 @@ void loop_open(void)
 	uv_check_init(&loop, &check);
 	uv_check_start(&check, on_check);
 	uv_unref((uv_handle_t *)&check);
+	uv_timer_init(&loop, &relief);
+	uv_unref((uv_handle_t *)&relief);
 }
 
 void loop_run(void)
@@ -59,6 +77,7 @@ void loop_close(void)
 	signal_end();
 	uv_close((uv_handle_t *)&idle, NULL);
 	uv_close((uv_handle_t *)&check, NULL);
+	uv_close((uv_handle_t *)&relief, NULL);
 	uv_run(&loop, UV_RUN_DEFAULT);
 	int busy = uv_loop_close(&loop);
 	assert(!busy && "a task left a handle open");

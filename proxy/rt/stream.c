@@ -402,6 +402,7 @@ SUSPENDS bool stream_connect_tls(struct stream *stream, struct tls_client *clien
 	    !tls_client_pinned(client, stream->ssl, failure)) {
 		return false;
 	}
+	tls_client_drop_chain(stream->ssl);
 	describe(stream);
 	return true;
 }

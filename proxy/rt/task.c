@@ -9,12 +9,14 @@
 
 #include "proxy/base/memory.h"
 #include "proxy/rt/fiber.h"
+#include "proxy/rt/stream_buffer.h"
 #include "proxy/rt/wait.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
 #define TURNS_MAX 32 // system calls in a row
+#define CROWD_MIN 16 // tasks whose memory is worth giving back
 
 enum task_state {
 	TASK_RUNNING,
@@ -49,6 +51,7 @@ struct gate_waiter {
 static struct task *self;
 static struct task *ready_first, *ready_last; // woken tasks, by next_ready
 static size_t count;
+static size_t crowd; // the most tasks there were since memory was given back
 
 struct task *task_self(void)
 {
@@ -88,6 +91,22 @@ static void on_ended(uv_handle_t *timer)
 	task_wake(joiner);
 }
 
+static bool has_crowd_left(void)
+{
+	return crowd >= CROWD_MIN && count < crowd / 2;
+}
+
+/* A thousand sessions that end leave their memory in pools and in holes of the heap. */
+void task_give_memory_back(void)
+{
+	if (has_crowd_left()) {
+		crowd = count;
+		fiber_pool_free();
+		stream_buffer_pool_free();
+		memory_give_back();
+	}
+}
+
 static void resume(struct task *task)
 {
 	task->starter = self;
@@ -99,6 +118,9 @@ static void resume(struct task *task)
 	if (task->state == TASK_ENDED) {
 		fiber_free(task->fiber);
 		uv_close((uv_handle_t *)&task->timer, on_ended);
+		if (has_crowd_left()) {
+			loop_give_memory_back_soon();
+		}
 	}
 }
 
@@ -120,6 +142,7 @@ static struct task *start(task_fn fn, void *argument, bool is_child)
 	task->timer.data = task;
 	task->fiber = fiber_new(run, task);
 	count++;
+	crowd = count > crowd ? count : crowd;
 	resume(task);
 	return task;
 }

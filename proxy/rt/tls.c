@@ -386,3 +386,17 @@ bool tls_client_pinned(const struct tls_client *client, SSL *ssl, struct failure
 	return failure_advise(failure,
 			      "add the pin if the server's key was changed by you");
 }
+
+/* What was verified is not asked for again, and is 6 KiB for each certificate. */
+static void drop_all_but(int count, STACK_OF(X509) * chain)
+{
+	while (sk_X509_num(chain) > count) {
+		X509_free(sk_X509_pop(chain));
+	}
+}
+
+void tls_client_drop_chain(SSL *ssl)
+{
+	drop_all_but(1, SSL_get_peer_cert_chain(ssl)); // the server's own stays
+	drop_all_but(0, SSL_get0_verified_chain(ssl));
+}

@@ -18,6 +18,9 @@ SSL *tls_client_session(struct tls_client *client, int fd, const char *host,
 bool tls_client_pinned(const struct tls_client *client, SSL *ssl,
 		       struct failure *failure);
 
+/* Once that is settled: of the peer's chain only its own certificate is kept. */
+void tls_client_drop_chain(SSL *ssl);
+
 /*
  * Why SSL_read(), SSL_write() or SSL_do_handshake() returned result; socket_error is
  * errno right after it. Returns false.

@@ -44,6 +44,11 @@ bool task_is_any_ready(void);
 /* For task.c: tell the loop that there are some. */
 void loop_has_ready(void);
 
+/* Most tasks have ended: a little later task_give_memory_back() is called, which looks
+ * again. */
+void loop_give_memory_back_soon(void);
+void task_give_memory_back(void);
+
 /* For tests: "127.0.0.1:5353,..." instead of resolv.conf, until NULL; kept by reference.
  */
 void resolve_from(const char *servers);

@@ -1,4 +1,5 @@
 #include "proxy/rt/stream.h"
+#include "proxy/rt/tls_session.h"
 #include "tests/unit/tls_files.h"
 
 #include <setjmp.h>
@@ -763,6 +764,36 @@ static void test_an_unknown_ca_is_refused(void **state)
 	tls_client_free(system_cas);
 }
 
+/* A step of both sides, and another one while either has something to do. */
+static void shake_hands(SSL *caller, SSL *answerer)
+{
+	for (int i = 0;
+	     i < 10 && SSL_do_handshake(caller) + SSL_do_handshake(answerer) < 2; i++) {
+	}
+	assert_true(SSL_is_init_finished(caller) && SSL_is_init_finished(answerer));
+}
+
+static void test_of_a_verified_chain_only_the_leaf_is_kept(void **state)
+{
+	(void)state;
+	int ends[2];
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+	SSL *caller = tls_client_session(client, ends[0], "host.example", NULL);
+	SSL *answerer = tls_server_session(server, ends[1], NULL);
+	shake_hands(caller, answerer);
+	assert_int_equal(sk_X509_num(SSL_get_peer_cert_chain(caller)), 2);
+	tls_client_drop_chain(caller);
+	assert_int_equal(sk_X509_num(SSL_get_peer_cert_chain(caller)), 1);
+	assert_int_equal(sk_X509_num(SSL_get0_verified_chain(caller)), 0);
+	assert_true(SSL_get0_peer_certificate(caller) ==
+		    sk_X509_value(SSL_get_peer_cert_chain(caller), 0));
+	assert_int_equal(SSL_get_verify_result(caller), X509_V_OK);
+	SSL_free(caller);
+	SSL_free(answerer);
+	close(ends[0]);
+	close(ends[1]);
+}
+
 static const char *called;
 
 static SUSPENDS void call_near(void *argument)
@@ -870,6 +901,7 @@ int main(void)
 		LOOP_TEST(test_a_wrong_pin_is_refused),
 		LOOP_TEST(test_an_unknown_ca_is_refused),
 		LOOP_TEST(test_the_certificate_is_chosen_by_name),
+		cmocka_unit_test(test_of_a_verified_chain_only_the_leaf_is_kept),
 		LOOP_TEST(test_an_address_can_be_certified),
 		cmocka_unit_test(test_unusable_files_are_named),
 	};

@@ -1,10 +1,13 @@
-#include "proxy/rt/task.h"
+#include "proxy/base/memory.h"
+#include "proxy/rt/wait.h"
 
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -257,6 +260,59 @@ static void test_a_thousand_tasks_share_the_loop_twice(void **state)
 	}
 }
 
+#ifndef __has_feature
+#define __has_feature(x) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
+#define HAVE_ASAN 1 // whose allocator keeps what is freed
+#else
+#define HAVE_ASAN 0
+#endif
+
+#define CROWD 400
+#define HOLDING ((size_t)32 * 1024) // below what malloc maps by itself
+
+static size_t resident_kib(void)
+{
+	unsigned long pages = 0;
+	FILE *statm = fopen("/proc/self/statm", "r");
+	assert_non_null(statm);
+	assert_int_equal(fscanf(statm, "%*u %lu", &pages), 1);
+	fclose(statm);
+	return pages * (size_t)sysconf(_SC_PAGESIZE) / 1024;
+}
+
+/* What is kept lies above all that is freed, as it does in a heap of many sessions. */
+static SUSPENDS void hold_memory(void *argument)
+{
+	char *held = memory_new(HOLDING);
+	char **kept = argument;
+	struct failure failure;
+	memset(held, 1, HOLDING);
+	*kept = memory_new(64);
+	gate_wait(&queue, DEADLINE_NEVER, &failure);
+	free(held);
+}
+
+static void test_a_crowd_that_ends_gives_its_memory_back(void **state)
+{
+	(void)state;
+	static char *kept[CROWD];
+	for (size_t i = 0; i < CROWD; i++) {
+		task_start(hold_memory, &kept[i]);
+	}
+	size_t crowded = resident_kib();
+	gate_open(&queue);
+	loop_run();
+	assert_int_equal(task_count(), 0);
+	task_give_memory_back();
+	assert_true(HAVE_ASAN ||
+		    resident_kib() + CROWD * HOLDING / 1024 * 3 / 4 < crowded);
+	for (size_t i = 0; i < CROWD; i++) {
+		free(kept[i]);
+	}
+}
+
 static SUSPENDS void ping(void *argument)
 {
 	struct gate *gates = argument;
@@ -340,6 +396,7 @@ int main(void)
 		TASK_TEST(test_a_child_that_has_ended_can_be_joined),
 		TASK_TEST(test_joining_is_not_cancelled),
 		TASK_TEST(test_a_thousand_tasks_share_the_loop_twice),
+		TASK_TEST(test_a_crowd_that_ends_gives_its_memory_back),
 		TASK_TEST(test_two_tasks_wake_each_other_without_growing),
 		TASK_TEST(test_signals_are_waited_for_and_not_lost),
 		TASK_TEST(test_deadlines_saturate),
