@@ -12,6 +12,7 @@ import sys
 import time
 
 import accounting
+import scale
 import scenarios
 import state
 import table
@@ -95,6 +96,16 @@ class Run:
         target.stop()
         target.rtt = rtt
 
+    def scale(self, name):
+        """One scenario of scale.py; returns its rows for the table of promises."""
+        print(f"{name}: load {os.getloadavg()[0]:.1f}", flush=True)
+        rows = scale.SCENARIOS[name]()
+        with open(self.file, "a", encoding="utf-8") as out:
+            for figure, value, limit, kept in rows:
+                out.write(json.dumps({"scenario": name, "figure": figure, "value": value,
+                                      "limit": limit, "kept": kept}) + "\n")
+        return rows
+
     def all(self):
         arguments = self.arguments
         for slot, rtt in enumerate(arguments.rtt):
@@ -125,7 +136,7 @@ def names_of(known):
 def parse():
     parser = argparse.ArgumentParser(
         prog="tests/bench/run", description="Speed and memory, as ratios within one run.",
-        epilog="scenarios: " + " ".join(scenarios.SCENARIOS))
+        epilog="scenarios: " + " ".join([*scenarios.SCENARIOS, *scale.SCENARIOS]))
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO",
                         help=f"default: {' '.join(scenarios.FIGURES)}, with TLS on both sides")
     parser.add_argument("--target", type=names_of(targets.CLASSES), default=["popbridge", "floor"],
@@ -143,9 +154,12 @@ def parse():
     parser.add_argument("--build", required=True, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     arguments.scenarios = arguments.scenarios or list(scenarios.FIGURES)
+    arguments.scale = [name for name in arguments.scenarios if name in scale.SCENARIOS]
+    arguments.scenarios = [x for x in arguments.scenarios if x not in scale.SCENARIOS]
     for name in arguments.scenarios:
         if name not in scenarios.SCENARIOS:
-            parser.error(f"no scenario {name}; there are: {' '.join(scenarios.SCENARIOS)}")
+            parser.error(f"no scenario {name}; there are: "
+                         + " ".join([*scenarios.SCENARIOS, *scale.SCENARIOS]))
     for rtt in arguments.rtt:
         if rtt and rtt not in state.RTTS:
             parser.error(f"the relay knows {state.RTTS} ms; set BENCH_RTTS")
@@ -185,6 +199,9 @@ def main():
         prepare(arguments)
         run = Run(arguments)
         run.all()
+        figures = []
+        for name in arguments.scale:
+            figures += run.scale(name)
     finally:
         upstream.stop_relay()
         upstream.stop()
@@ -192,13 +209,13 @@ def main():
             shutil.rmtree(state.STATE)
     held.close()
     same = table.comparisons(run.rows)
-    kept = table.promises(run.rows) and same
+    kept = table.promises(run.rows, figures) and same
     failed = sum(1 for row in run.rows if row.get("error"))
     if failed:
         print(f"\n{failed} measurements failed")
     if not arguments.clean:
         print(f"\nresults: {run.file}")
-    return 0 if kept and run.rows and not failed else 1
+    return 0 if kept and (run.rows or figures) and not failed else 1
 
 
 if __name__ == "__main__":

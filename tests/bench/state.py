@@ -34,7 +34,8 @@ def target_port(slot):
 
 
 def find_programs(build):
-    for name in ("popbridge", "pop3_load", "imap_load", "delay_relay"):
+    for name in ("popbridge", "pop3_load", "imap_load", "delay_relay", "pop3_many",
+                 "pop3_hostile", "imap_stand_in"):
         found = [os.path.join(here, name) for here, _, names in os.walk(build)
                  if name in names and os.access(os.path.join(here, name), os.X_OK)]
         if len(found) != 1:

@@ -117,11 +117,11 @@ def _figures(rows):
                ratio < 1)
 
 
-def promises(rows):
-    """False where one is broken."""
-    found = list(_figures(rows))
+def promises(rows, more):
+    """False where one is broken. more: rows of scale.py."""
+    found = [*_figures(rows), *more]
     if found:
         _print("What popbridge promises", ["figure", "value", "limit", ""],
-               [[what, _number(value), limit, "kept" if kept else "BROKEN"]
+               [[what, _number(value), limit, ("kept" if limit else "") if kept else "BROKEN"]
                 for what, value, limit, kept in found])
     return all(kept for *_, kept in found)

@@ -64,9 +64,12 @@ log: {{level: warning}}
 """
     _SCHEMES = {"none": "imap", "stls": "imap+starttls", "tls": "imaps"}
 
+    def config(self):
+        return self._CONFIG
+
     def start(self):
         super().start()
-        state.write(self.folder + "/popbridge.yaml", self._CONFIG.format(
+        state.write(self.folder + "/popbridge.yaml", self.config().format(
             port=self.port, tls_port=self.port + 1, tls=path("tls"),
             scheme=self._SCHEMES[self.tls], upstream=self.upstream_port(),
             trust="" if self.tls == "none" else f", ca-file: {path('tls')}/ca.pem"))

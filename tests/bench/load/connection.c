@@ -28,6 +28,7 @@ void connection_trust(const char *ca_file)
 	SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
 	/* A whole handshake each time: what polls rarely keeps no tickets. */
 	SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS); // thousands may idle
 	if (!*ca_file) {
 		return;
 	}
@@ -56,18 +57,45 @@ static void set_options(int fd)
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 }
 
-bool connection_open(struct connection *c, uint16_t port, enum tls_mode tls)
+/* From an address of this machine's 127.0.0.0/8; the kernel picks the port late, so that
+ * one port serves connections from many addresses. */
+static bool come_from(int fd, uint32_t source)
+{
+	const struct sockaddr_in address = {
+		.sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(source),
+	};
+	const int one = 1;
+
+	setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
+	return bind(fd, (const struct sockaddr *)&address, sizeof(address)) == 0;
+}
+
+int connection_socket(uint16_t port, uint32_t source)
 {
 	const struct sockaddr_in address = {
 		.sin_family = AF_INET,
 		.sin_port = htons(port),
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
 	};
+	const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	*c = (struct connection){ .input = malloc(INPUT_MAX) };
-	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (!c->input || c->fd < 0 ||
-	    connect(c->fd, (const struct sockaddr *)&address, sizeof(address)) < 0) {
+	if (fd >= 0 &&
+	    ((source && !come_from(fd, source)) ||
+	     connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+bool connection_open(struct connection *c, uint16_t port, enum tls_mode tls,
+		     uint32_t source)
+{
+	*c = (struct connection){ .fd = -1 };
+	connection_want_input(c);
+	c->fd = connection_socket(port, source);
+	if (c->fd < 0) {
 		return false;
 	}
 	set_options(c->fd);
@@ -88,6 +116,15 @@ void connection_drop_input(struct connection *c)
 {
 	free(c->input);
 	c->input = NULL;
+}
+
+void connection_want_input(struct connection *c)
+{
+	c->at = c->len = 0;
+	c->input = malloc(INPUT_MAX);
+	if (!c->input) {
+		abort();
+	}
 }
 
 bool connection_fill(struct connection *c)

@@ -3,7 +3,9 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define SESSIONS_MAX 1000000
 
@@ -12,24 +14,65 @@ static struct {
 	session_fn session;
 	double *taken_s; // of each session; 0: not run
 	long max;
-	double end_s;
-	atomic_long next, errors;
+	double start_s, end_s;
+	atomic_long next, errors, done;
 } crowd;
+
+static void sleep_until(double when_s)
+{
+	const struct timespec when = {
+		.tv_sec = (time_t)when_s,
+		.tv_nsec = (long)((when_s - (double)(time_t)when_s) * 1e9),
+	};
+
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &when, NULL) != 0) {
+	}
+}
+
+/* With a rate a session's time counts from when it was due: waiting for a thread that is
+ * late is waiting too. */
+static double begin_s(long number)
+{
+	const double due_s =
+		crowd.options->rate > 0
+			? crowd.start_s + (double)number / crowd.options->rate
+			: now_s();
+
+	if (due_s > now_s()) {
+		sleep_until(due_s);
+	}
+	return due_s;
+}
+
+static void count_done(void)
+{
+	const long done = atomic_fetch_add(&crowd.done, 1) + 1;
+
+	if (crowd.options->progress > 0 && done % crowd.options->progress == 0) {
+		printf("{\"done\": %ld}\n", done); // one write a line
+		fflush(stdout);
+	}
+}
 
 static void *run_sessions(void *unused)
 {
 	(void)unused;
 	for (;;) {
 		const long number = atomic_fetch_add(&crowd.next, 1);
-		const double before = now_s();
 
-		if (number >= crowd.max || before > crowd.end_s) {
+		if (number >= crowd.max) {
+			return NULL;
+		}
+		const double before = begin_s(number);
+
+		if (before > crowd.end_s) {
 			return NULL;
 		}
 		if (!crowd.session(crowd.options, number)) {
 			atomic_fetch_add(&crowd.errors, 1);
 		}
 		crowd.taken_s[number] = now_s() - before;
+		count_done();
 	}
 }
 
@@ -74,6 +117,8 @@ int crowd_run(const struct options *options, session_fn session)
 {
 	const double start_s = now_s();
 
+	crowd.next = crowd.errors = crowd.done = 0;
+	crowd.start_s = start_s;
 	crowd.options = options;
 	crowd.session = session;
 	crowd.max = options->sessions > 0 ? options->sessions : SESSIONS_MAX;

@@ -71,7 +71,7 @@ static bool sign_in(struct connection *c, const struct options *options, long nu
 	char line[LINE_OCTETS];
 
 	options_user(options, number, user, sizeof(user));
-	if (!connection_open(c, options->port, options->tls) ||
+	if (!connection_open(c, options->port, options->tls, 0) ||
 	    !connection_line(c, line, sizeof(line))) {
 		return false;
 	}

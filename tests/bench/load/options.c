@@ -6,21 +6,16 @@
 #include <string.h>
 
 static const struct option known[] = {
-	{ "port", 1, NULL, 'p' },
-	{ "tls", 1, NULL, 't' },
-	{ "user", 1, NULL, 'u' },
-	{ "password", 1, NULL, 'w' },
-	{ "ca", 1, NULL, 'C' },
-	{ "first", 1, NULL, 'f' },
-	{ "count", 1, NULL, 'n' },
-	{ "window", 1, NULL, 'W' },
-	{ "conc", 1, NULL, 'c' },
-	{ "sessions", 1, NULL, 's' },
-	{ "users", 1, NULL, 'U' },
-	{ "seconds", 1, NULL, 'S' },
-	{ "hash", 0, NULL, 'H' },
-	{ "burst", 0, NULL, 'B' },
-	{ 0 },
+	{ "port", 1, NULL, 'p' },     { "tls", 1, NULL, 't' },
+	{ "user", 1, NULL, 'u' },     { "password", 1, NULL, 'w' },
+	{ "ca", 1, NULL, 'C' },       { "first", 1, NULL, 'f' },
+	{ "count", 1, NULL, 'n' },    { "window", 1, NULL, 'W' },
+	{ "conc", 1, NULL, 'c' },     { "sessions", 1, NULL, 's' },
+	{ "users", 1, NULL, 'U' },    { "seconds", 1, NULL, 'S' },
+	{ "base", 1, NULL, 'b' },     { "sources", 1, NULL, 'a' },
+	{ "rate", 1, NULL, 'r' },     { "ledger", 1, NULL, 'l' },
+	{ "progress", 1, NULL, 'P' }, { "hash", 0, NULL, 'H' },
+	{ "burst", 0, NULL, 'B' },    { 0 },
 };
 
 static enum tls_mode tls_mode(const char *text)
@@ -41,6 +36,8 @@ static void take_text(struct options *options, int name, const char *value)
 		options->password = value;
 	} else if (name == 'C') {
 		options->ca_file = value;
+	} else if (name == 'l') {
+		options->ledger = value;
 	} else if (name == 'H') {
 		options->hash = true;
 	} else if (name == 'B') {
@@ -66,6 +63,14 @@ static void take_number(struct options *options, int name, const char *value)
 		options->sessions = number;
 	} else if (name == 'U') {
 		options->users = number;
+	} else if (name == 'P') {
+		options->progress = number;
+	} else if (name == 'b') {
+		options->base = number;
+	} else if (name == 'a') {
+		options->sources = number;
+	} else if (name == 'r') {
+		options->rate = strtod(value, NULL);
 	} else {
 		options->seconds = strtod(value, NULL);
 	}
@@ -87,7 +92,7 @@ void options_parse(struct options *options, int argc, char **argv)
 		if (name == '?') {
 			exit(2);
 		}
-		if (strchr("twuCHB", name)) {
+		if (strchr("twuCHBl", name)) {
 			take_text(options, name, optarg);
 		} else {
 			take_number(options, name, optarg);
@@ -107,8 +112,18 @@ void options_user(const struct options *options, long number, char *out, size_t 
 
 	if (place) {
 		snprintf(out, size, "%.*s%04ld", before, options->user,
-			 number % options->users);
+			 (options->base + number) % options->users);
 	} else {
 		snprintf(out, size, "%s", options->user);
 	}
+}
+
+uint32_t options_source(const struct options *options, long number)
+{
+	const uint32_t first = 0x7f010001; // 127.1.0.1
+
+	if (options->sources == 0) {
+		return 0;
+	}
+	return first + (uint32_t)((options->base + number) % options->sources);
 }

@@ -17,6 +17,11 @@ struct options {
 	long conc;     // sessions at a time
 	long sessions; // 0: as many as the seconds allow
 	long users;
+	long base;     // of the sessions' numbers, where several programs share the users
+	long sources;  // addresses to come from; 0: the usual one
+	long progress; // sessions after which a line says how many are done; 0: none
+	double rate;   // sessions begun in a second; 0: one after the other
+	const char *ledger; // file for what became of messages
 	double seconds;
 	bool hash;
 	bool burst; // IMAP: all in one write
@@ -27,5 +32,8 @@ void options_parse(struct options *options, int argc, char **argv);
 
 /* The user of the session with this number. */
 void options_user(const struct options *options, long number, char *out, size_t size);
+
+/* The address from which it comes; 0: any. */
+uint32_t options_source(const struct options *options, long number);
 
 #endif

@@ -9,116 +9,26 @@
  */
 #include "tests/bench/load/body.h"
 #include "tests/bench/load/crowd.h"
+#include "tests/bench/load/pop3_session.h"
 #include "tests/bench/load/report.h"
 
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define LINE_OCTETS 512
 #define BATCH_MAX 3072
 #define COMMAND_MAX 40
-
-/* One signed-in session and how long its steps took. */
-struct session {
-	struct connection connection;
-	char line[LINE_OCTETS]; // the last answer
-	long messages;
-	double start_s, greeted_s, signed_in_s, stat_s, uidl_s, list_s;
-};
-
-static bool answered(struct session *session)
-{
-	return connection_line(&session->connection, session->line, LINE_OCTETS) &&
-	       strncmp(session->line, "+OK", 3) == 0;
-}
-
-static bool __attribute__((format(printf, 2, 3)))
-command(struct session *session, const char *format, ...)
-{
-	char text[LINE_OCTETS];
-	va_list arguments;
-
-	va_start(arguments, format);
-	const int len = vsnprintf(text, sizeof(text) - 2, format, arguments);
-	va_end(arguments);
-	if (len < 0 || len >= (int)sizeof(text) - 2) {
-		return false;
-	}
-	text[len] = '\r';
-	text[len + 1] = '\n';
-	return connection_send(&session->connection, text, (size_t)len + 2) &&
-	       answered(session);
-}
-
-static bool sign_in(struct session *session, const struct options *options, long number)
-{
-	char user[128];
-
-	memset(session, 0, sizeof(*session));
-	options_user(options, number, user, sizeof(user));
-	session->start_s = now_s();
-	if (!connection_open(&session->connection, options->port, options->tls) ||
-	    !answered(session)) {
-		return false;
-	}
-	session->greeted_s = now_s();
-	if (options->tls == TLS_BY_COMMAND &&
-	    (!command(session, "STLS") || !connection_start_tls(&session->connection))) {
-		return false;
-	}
-	if (!command(session, "USER %s", user) ||
-	    !command(session, "PASS %s", options->password)) {
-		return false;
-	}
-	session->signed_in_s = now_s();
-	return true;
-}
-
-static bool ask_count(struct session *session)
-{
-	if (!command(session, "STAT")) {
-		return false;
-	}
-	session->messages = strtol(session->line + 3, NULL, 10);
-	session->stat_s = now_s();
-	return true;
-}
-
-/* UIDL or LIST, which must be as long as STAT said. octets: NULL, or [messages + 1]. */
-static bool listing(struct session *session, const char *verb, uint64_t *octets)
-{
-	long count = 0;
-
-	if (!command(session, "%s", verb)) {
-		return false;
-	}
-	while (connection_line(&session->connection, session->line, LINE_OCTETS)) {
-		char *end;
-		const long msgno = strtol(session->line, &end, 10);
-
-		if (strcmp(session->line, ".") == 0) {
-			return count == session->messages;
-		}
-		if (octets && msgno > 0 && msgno <= session->messages) {
-			octets[msgno] = strtoull(end, NULL, 10);
-		}
-		count++;
-	}
-	return false;
-}
 
 static uint64_t *list_all(struct session *session)
 {
 	uint64_t *octets = calloc((size_t)session->messages + 1, sizeof(*octets));
 
-	if (!octets || !listing(session, "UIDL", NULL)) {
+	if (!octets || !session_listing(session, "UIDL", NULL)) {
 		report_failure("UIDL", session->line);
 	}
 	session->uidl_s = now_s();
-	if (!listing(session, "LIST", octets)) {
+	if (!session_listing(session, "LIST", octets)) {
 		report_failure("LIST", session->line);
 	}
 	session->list_s = now_s();
@@ -127,7 +37,7 @@ static uint64_t *list_all(struct session *session)
 
 static void open_mailbox(struct session *session, const struct options *options)
 {
-	if (!sign_in(session, options, 0) || !ask_count(session)) {
+	if (!session_sign_in(session, options, 0) || !session_stat(session)) {
 		report_failure("sign-in", session->line);
 	}
 }
@@ -136,7 +46,7 @@ static void quit(struct session *session)
 {
 	const double before_s = now_s();
 
-	if (!command(session, "QUIT")) {
+	if (!session_command(session, "QUIT")) {
 		report_failure("QUIT", session->line);
 	}
 	connection_close(&session->connection);
@@ -187,7 +97,7 @@ static void send_ahead(struct session *session, struct window *window, const cha
 
 static void retrieve(struct session *session, struct body *body, const char *verb)
 {
-	if (!answered(session)) {
+	if (!session_answered(session)) {
 		report_failure(verb, session->line);
 	}
 	if (!body_take_stuffed(body, &session->connection)) {
@@ -251,8 +161,10 @@ static int list(const struct options *options)
 static bool poll_once(const struct options *options, long number)
 {
 	struct session session;
-	const bool ok = sign_in(&session, options, number) && ask_count(&session) &&
-			listing(&session, "UIDL", NULL) && command(&session, "QUIT");
+	const bool ok = session_sign_in(&session, options, number) &&
+			session_stat(&session) &&
+			session_listing(&session, "UIDL", NULL) &&
+			session_command(&session, "QUIT");
 
 	connection_close(&session.connection);
 	return ok;
@@ -263,7 +175,8 @@ static struct connection *idlers;
 static bool idle_once(const struct options *options, long number)
 {
 	struct session session;
-	const bool ok = sign_in(&session, options, number) && ask_count(&session);
+	const bool ok =
+		session_sign_in(&session, options, number) && session_stat(&session);
 
 	if (!ok) {
 		fprintf(stderr, "session %ld: %s\n", number, session.line);
@@ -309,7 +222,7 @@ static int each(const struct options *options, const char *verb, const char *aft
 		send_ahead(&session, &window, verb, after);
 		if (has_body) {
 			retrieve(&session, &body, verb);
-		} else if (!answered(&session)) {
+		} else if (!session_answered(&session)) {
 			report_failure(verb, session.line);
 		}
 	}
