@@ -18,37 +18,49 @@ static bool take_environment(struct source *source)
 
 	if (access(CLI_DEFAULT_CONFIG, F_OK) == 0) {
 		failure_set(&failure, FAILURE_PERMANENT,
-			    "both POPBRIDGE_UPSTREAM and " CLI_DEFAULT_CONFIG
-			    " are there: one of them, or -c FILE");
+			    "both %s and " CLI_DEFAULT_CONFIG
+			    " are there: one of them, or -c FILE",
+			    environment_given());
 	} else if (environment_yaml(&environment, &failure) &&
 		   buffer_append(&environment, (struct bytes){ "", 1 })) {
 		source->path = ENVIRONMENT_NAME;
 		source->text = environment.data;
 		return true;
 	}
-	fprintf(stderr, "%s\n", failure.text);
+	fprintf(stderr, "popbridge: %s\n", failure.text);
 	return false;
+}
+
+/* Where the command line says nothing: the environment, else the file in its place. */
+static bool find_source(struct source *source)
+{
+	struct failure failure;
+
+	if (!environment_has_only_known_names(&failure)) {
+		fprintf(stderr, "popbridge: %s\n", failure.text);
+		return false;
+	}
+	if (environment_given()) {
+		return take_environment(source);
+	}
+	source->path = CLI_DEFAULT_CONFIG;
+	return true;
 }
 
 struct config *cli_load(struct source *source, int *text_fd)
 {
-	bool nothing_said = !source->path && !source->url;
+	const bool nothing_said = !source->path && !source->url;
 	struct config_errors errors = { 0 };
 	struct config *config;
 	int fd = -1;
 
-	if (nothing_said && environment_is_given()) {
-		if (!take_environment(source)) {
-			return NULL;
-		}
-		nothing_said = false;
-	} else if (nothing_said) {
-		source->path = CLI_DEFAULT_CONFIG;
+	if (nothing_said && !find_source(source)) {
+		return NULL;
 	}
 	config = source_load(source, &fd, &errors);
 	if (!config) {
 		fprintf(stderr, "%.*s", (int)errors.text.len, errors.text.data);
-		if (nothing_said) {
+		if (nothing_said && !source->text) {
 			fprintf(stderr,
 				"popbridge: give a configuration with -c FILE, or a "
 				"server: popbridge imaps://imap.example.com\n");

@@ -1,5 +1,6 @@
 #include "proxy/cli/environment.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,12 @@
 #define VALUE_MAX 2048
 #define NAME_OCTETS 64
 #define DEFAULT_STATE "/var/lib/popbridge"
+#define PREFIX "POPBRIDGE_"
+
+static const char *const names[] = { "POPBRIDGE_UPSTREAM",   "POPBRIDGE_UPSTREAM_FILE",
+				     "POPBRIDGE_PLAIN_FROM", "POPBRIDGE_PLAIN_FROM_FILE",
+				     "POPBRIDGE_STATE",      "POPBRIDGE_STATE_FILE" };
+#define NAMES (sizeof(names) / sizeof(names[0]))
 
 static bool is_set(const char *name, const char *suffix)
 {
@@ -138,9 +145,61 @@ static bool put_listeners(struct buffer *out, const char *networks,
 	return true;
 }
 
-bool environment_is_given(void)
+const char *environment_given(void)
 {
-	return is_set("POPBRIDGE_UPSTREAM", "") || is_set("POPBRIDGE_UPSTREAM", "_FILE");
+	for (size_t i = 0; i < NAMES; i++) {
+		if (is_set(names[i], "")) {
+			return names[i];
+		}
+	}
+	return NULL;
+}
+
+static bool is_known(struct bytes name)
+{
+	for (size_t i = 0; i < NAMES; i++) {
+		if (bytes_equal(name, bytes_of(names[i]))) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* As in POPBRIDGE_SERVICE_HOST=10.1.2.3, POPBRIDGE_PORT_1110_TCP_ADDR=10.1.2.3 and
+ * POPBRIDGE_PORT=tcp://10.1.2.3:1110. */
+static bool is_service_link(const char *variable)
+{
+	const char *port = strstr(variable, "_PORT");
+
+	if (strstr(variable, "_SERVICE_HOST=") || strstr(variable, "_SERVICE_PORT")) {
+		return true;
+	}
+	if (!port) {
+		return false;
+	}
+	port += strlen("_PORT");
+	return (port[0] == '_' && isdigit((unsigned char)port[1])) ||
+	       (port[0] == '=' && strstr(port, "://"));
+}
+
+bool environment_has_only_known_names(struct failure *failure)
+{
+	for (char **variable = environ; variable && *variable; variable++) {
+		const struct bytes name = { *variable, strcspn(*variable, "=") };
+
+		if (strncmp(*variable, PREFIX, strlen(PREFIX)) == 0 && !is_known(name) &&
+		    !is_service_link(*variable)) {
+			return failure_set(failure, FAILURE_PERMANENT,
+					   "%.*s is no variable of popbridge: there are "
+					   "POPBRIDGE_UPSTREAM, POPBRIDGE_PLAIN_FROM and "
+					   "POPBRIDGE_STATE, each also with _FILE behind "
+					   "it; all else goes into a configuration file",
+					   (int)(name.len < NAME_OCTETS ? name.len
+									: NAME_OCTETS),
+					   name.at);
+		}
+	}
+	return true;
 }
 
 static bool put_setting(struct buffer *out, const char *key, const char *name,
@@ -163,7 +222,13 @@ bool environment_yaml(struct buffer *out, struct failure *failure)
 	    !take("POPBRIDGE_UPSTREAM", value, failure)) {
 		return false;
 	}
-	buffer_printf(out, "web:\n  address: \"0.0.0.0:9110\"\n");
+	if (!*value) {
+		return failure_set(failure, FAILURE_PERMANENT,
+				   "POPBRIDGE_UPSTREAM is not set: it names the IMAP "
+				   "server, as in imaps://imap.example.com");
+	}
+	buffer_printf(out, "web:\n  address: \"%s:9110\"\n",
+		      has_ipv6() ? "[::]" : "0.0.0.0");
 	buffer_printf(out, "routes:\n  - match: \"*\"\n");
 	return put_setting(out, "    server: ", "POPBRIDGE_UPSTREAM", value, failure);
 }

@@ -13,23 +13,25 @@
 #define PART 16384
 #define STATUS_AT 9 // behind "HTTP/1.x "
 
+/* Who listens everywhere is on 127.0.0.1, also with [::]; many containers lack ::1. */
 static struct address reachable(const struct address *address)
 {
-	struct address here = *address;
+	const struct sockaddr_in *four = (const struct sockaddr_in *)&address->socket;
+	const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)&address->socket;
+	const bool everywhere = address->socket.ss_family == AF_INET
+					? four->sin_addr.s_addr == htonl(INADDR_ANY)
+					: IN6_IS_ADDR_UNSPECIFIED(&six->sin6_addr);
+	const struct sockaddr_in loopback = {
+		.sin_family = AF_INET,
+		.sin_port = htons((uint16_t)address_port(address)),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	struct address here = { .len = sizeof(loopback) };
 
-	if (here.socket.ss_family == AF_INET) {
-		struct sockaddr_in *four = (struct sockaddr_in *)&here.socket;
-
-		if (four->sin_addr.s_addr == htonl(INADDR_ANY)) {
-			four->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-		}
-	} else {
-		struct sockaddr_in6 *six = (struct sockaddr_in6 *)&here.socket;
-
-		if (IN6_IS_ADDR_UNSPECIFIED(&six->sin6_addr)) {
-			six->sin6_addr = in6addr_loopback;
-		}
+	if (!everywhere) {
+		return *address;
 	}
+	memcpy(&here.socket, &loopback, sizeof(loopback));
 	return here;
 }
 

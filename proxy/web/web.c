@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <microhttpd.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -261,6 +262,15 @@ static void log_serving(int fd)
 	log_end(&line);
 }
 
+/* [::] is IPv4 as well, whatever the system's own rule. */
+static bool set_family(int fd, int family)
+{
+	const int off = 0;
+
+	return family != AF_INET6 ||
+	       setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)) == 0;
+}
+
 /* Beside the one that a reload replaces: both may listen. */
 static int listen_on(const struct address *address)
 {
@@ -273,6 +283,7 @@ static int listen_on(const struct address *address)
 	}
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
 	    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0 ||
+	    !set_family(fd, address->socket.ss_family) ||
 	    bind(fd, (const struct sockaddr *)&address->socket, address->len) != 0 ||
 	    listen(fd, CONNECTIONS) != 0) {
 		close(fd);

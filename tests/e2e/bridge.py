@@ -240,11 +240,17 @@ def _status(pid, key):
     raise AssertionError(f"no {key} of process {pid}")
 
 
+def without_ours():
+    """The environment without POPBRIDGE_SLOW and its like, which are for the tests."""
+    return {name: value for name, value in os.environ.items()
+            if not name.startswith("POPBRIDGE_")}
+
+
 def run(*arguments, stdin=b"", seconds=60, environment=None):
     """A subcommand to its end: CompletedProcess with bytes; no sanitizer report allowed."""
     done = subprocess.run([binary(), *arguments], input=stdin, capture_output=True,
                           timeout=seconds * net.slow_factor(), check=False,
-                          env={**os.environ, **(environment or {})})
+                          env={**without_ours(), **(environment or {})})
     print(f"--- popbridge {' '.join(arguments)}: {done.returncode}\n"
           f"{done.stdout.decode(errors='replace')}{done.stderr.decode(errors='replace')}")
     assert not _SANITIZER.search(done.stderr.decode(errors="replace"))

@@ -27,12 +27,12 @@ WEB_ALONE = os.environ.get("WEB_ALONE", "")
 class Web:
     """Where a web role listens."""
 
-    def __init__(self, port):
-        self.port = port
+    def __init__(self, port, address="127.0.0.1"):
+        self.port, self.address = port, address
 
     def ask(self, path="/", method="GET", host=None, headers=None, body=None):
         """(status, headers, body as text)."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port,
+        connection = http.client.HTTPConnection(self.address, self.port,
                                                 timeout=10 * net.slow_factor())
         headers = {"Host": host, **(headers or {})} if host else headers or {}
         connection.request(method, path, body=body, headers=headers)
@@ -227,6 +227,14 @@ def test_a_certificate_near_its_end_degrades(pki, days, status, words):
         assert body["status"] == status
         assert words is None or words in body["reasons"][0]
         assert web.status()["certificates"][0]["days-left"] == days
+
+
+def test_all_of_ipv6_is_all_of_ipv4_too(folder):
+    with Alone({**CONFIG, "web": {"address": "[::]:0"}}) as web:
+        for address in ("127.0.0.1", "::1"):
+            assert Web(web.port, address).ready()[0] == 200
+        path = write_config(folder, {**CONFIG, "web": {"address": f"[::]:{web.port}"}})
+        assert bridge.run("health", "-c", path).returncode == 0
 
 
 def test_an_address_that_is_taken_is_said(alone):

@@ -160,6 +160,15 @@ def test_a_second_instance_on_the_same_state_is_refused(host, bridge_to):
         host.podman("rm", "-f", "-t", "2", second.name)
 
 
+def test_a_variable_it_does_not_know_is_refused_with_the_right_names(host):
+    bridge = host.start("popbridge", options=options(
+        "--network", "none", "-e", "POPBRIDGE_UPSTREAM=imaps://dovecot",
+        "-e", "POPBRIDGE_PLAINFROM=192.168.0.0/16"))
+    assert bridge.wait_end() == 1
+    assert "POPBRIDGE_PLAINFROM is no variable" in bridge.log
+    assert "POPBRIDGE_PLAIN_FROM" in bridge.log
+
+
 def test_a_file_and_the_environment_at_once_are_refused(host):
     file = os.path.join(os.path.dirname(__file__), "../../docker/sample/popbridge.yaml")
     bridge = host.start("popbridge", options=options(

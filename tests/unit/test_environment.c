@@ -28,6 +28,9 @@ static int clear_environment(void **state)
 		unsetenv(names[i]);
 		unsetenv(with_file);
 	}
+	unsetenv("POPBRIDGE_PORT");
+	unsetenv("POPBRIDGE_UPSTREM");
+	unsetenv("POPBRIDGE_SLOW"); // of the tests themselves
 	return 0;
 }
 
@@ -85,21 +88,68 @@ static bool takes_plain_from(const struct config *config, const char *host)
 				       &network.address);
 }
 
-static void test_without_a_server_nothing_is_given(void **state)
+static void test_what_is_set_to_nothing_is_not_given(void **state)
 {
 	(void)state;
-	assert_false(environment_is_given());
+	assert_null(environment_given());
 	give("POPBRIDGE_UPSTREAM", "");
-	assert_false(environment_is_given());
+	assert_null(environment_given());
 	give("POPBRIDGE_UPSTREAM_FILE", "/nowhere");
-	assert_true(environment_is_given());
+	assert_string_equal(environment_given(), "POPBRIDGE_UPSTREAM_FILE");
+}
+
+static void test_a_setting_without_a_server_is_refused(void **state)
+{
+	(void)state;
+	give("POPBRIDGE_PLAIN_FROM", "192.168.0.0/16");
+	assert_string_equal(environment_given(), "POPBRIDGE_PLAIN_FROM");
+	assert_refused("POPBRIDGE_UPSTREAM is not set");
+}
+
+static void test_a_misspelt_name_is_refused_with_the_right_ones(void **state)
+{
+	struct failure failure = { .text = "" };
+	(void)state;
+	give("POPBRIDGE_UPSTREM", "imaps://joe:secret@imap.example.com");
+	assert_false(environment_has_only_known_names(&failure));
+	assert_non_null(strstr(failure.text, "POPBRIDGE_UPSTREM is no variable"));
+	assert_non_null(strstr(failure.text, "POPBRIDGE_UPSTREAM, POPBRIDGE_PLAIN_FROM"));
+	assert_null(strstr(failure.text, "secret"));
+	unsetenv("POPBRIDGE_UPSTREM");
+	give("POPBRIDGE_PORT", "110");
+	assert_false(environment_has_only_known_names(&failure));
+}
+
+/* Kubernetes sets these for a Service that is called popbridge. */
+static void test_service_links_are_nobodys_mistake(void **state)
+{
+	static const char *const links[][2] = {
+		{ "POPBRIDGE_SERVICE_HOST", "10.1.2.3" },
+		{ "POPBRIDGE_SERVICE_PORT", "110" },
+		{ "POPBRIDGE_SERVICE_PORT_POP3S", "995" },
+		{ "POPBRIDGE_PORT", "tcp://10.1.2.3:110" },
+		{ "POPBRIDGE_PORT_110_TCP", "tcp://10.1.2.3:110" },
+		{ "POPBRIDGE_PORT_110_TCP_ADDR", "10.1.2.3" },
+		{ "POPBRIDGE_WEB_PORT_9110_TCP_PROTO", "tcp" },
+	};
+	struct failure failure = { .text = "" };
+	(void)state;
+	for (size_t i = 0; i < sizeof links / sizeof *links; i++) {
+		give(links[i][0], links[i][1]);
+	}
+	const bool good = environment_has_only_known_names(&failure);
+	for (size_t i = 0; i < sizeof links / sizeof *links; i++) {
+		unsetenv(links[i][0]);
+	}
+	if (!good) {
+		fail_msg("%s", failure.text);
+	}
 }
 
 static void test_a_server_alone_is_a_configuration(void **state)
 {
 	(void)state;
 	give("POPBRIDGE_UPSTREAM", "imaps://imap.example.com");
-	assert_true(environment_is_given());
 	struct config *config = configured();
 	assert_true(config->listener_count == 2 || config->listener_count == 4);
 	for (size_t i = 0; i < config->listener_count; i++) {
@@ -112,6 +162,8 @@ static void test_a_server_alone_is_a_configuration(void **state)
 	}
 	assert_string_equal(config->state, "/var/lib/popbridge");
 	assert_true(config->self_signed);
+	assert_int_equal(address_port(&config->web.address), 9110);
+	assert_false(address_is_loopback(&config->web.address));
 	assert_string_equal(config->certificates[0].certificate,
 			    "/var/lib/popbridge/self-signed.pem");
 	assert_string_equal(config->routes[0].server, "imaps://imap.example.com");
@@ -225,7 +277,10 @@ static int remove_file(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_without_a_server_nothing_is_given),
+		CASE(test_what_is_set_to_nothing_is_not_given),
+		CASE(test_a_setting_without_a_server_is_refused),
+		CASE(test_a_misspelt_name_is_refused_with_the_right_ones),
+		CASE(test_service_links_are_nobodys_mistake),
 		CASE(test_a_server_alone_is_a_configuration),
 		CASE(test_networks_stand_between_commas_or_spaces),
 		CASE(test_each_variable_may_name_a_file),
