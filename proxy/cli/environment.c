@@ -189,14 +189,14 @@ bool environment_has_only_known_names(struct failure *failure)
 
 		if (strncmp(*variable, PREFIX, strlen(PREFIX)) == 0 && !is_known(name) &&
 		    !is_service_link(*variable)) {
-			return failure_set(failure, FAILURE_PERMANENT,
-					   "%.*s is no variable of popbridge: there are "
-					   "POPBRIDGE_UPSTREAM, POPBRIDGE_PLAIN_FROM and "
-					   "POPBRIDGE_STATE, each also with _FILE behind "
-					   "it; all else goes into a configuration file",
-					   (int)(name.len < NAME_OCTETS ? name.len
-									: NAME_OCTETS),
-					   name.at);
+			return failure_set(
+				failure, FAILURE_PERMANENT,
+				"%.*s is no variable of popbridge: there are "
+				"POPBRIDGE_UPSTREAM, POPBRIDGE_PLAIN_FROM and "
+				"POPBRIDGE_STATE, each also with _FILE behind "
+				"it; all else goes into a configuration file",
+				(int)(name.len < NAME_OCTETS ? name.len : NAME_OCTETS),
+				name.at);
 		}
 	}
 	return true;

@@ -21,6 +21,8 @@ struct history {
 	struct point at_minute;                     // the counters at its begin
 	struct metrics_values *before, *since_turn; // owned
 	uint64_t before_s, turn_s;
+	uint64_t failures[METRICS_FAILURES]; // in all, when last looked at
+	uint64_t failed_s[METRICS_FAILURES]; // when one was added
 };
 
 static uint64_t sum(const uint64_t *numbers, size_t count)
@@ -48,6 +50,11 @@ static struct point counters(const struct metrics_values *now)
 	};
 }
 
+static uint64_t failures_of(const struct metrics_values *now, size_t kind)
+{
+	return now->sign_ins_failed[kind] + now->refused[kind];
+}
+
 struct history *history_new(const struct metrics_values *now, uint64_t now_s)
 {
 	struct history *history = memory_new(sizeof(*history));
@@ -60,6 +67,9 @@ struct history *history_new(const struct metrics_values *now, uint64_t now_s)
 	*history->since_turn = *now;
 	history->before_s = now_s;
 	history->turn_s = now_s;
+	for (size_t kind = 0; kind < METRICS_FAILURES; kind++) {
+		history->failures[kind] = failures_of(now, kind);
+	}
 	return history;
 }
 
@@ -121,6 +131,17 @@ static void turn(struct history *history, const struct metrics_values *now,
 	history->turn_s = now_s;
 }
 
+static void look_for_failures(struct history *history, const struct metrics_values *now,
+			      uint64_t now_s)
+{
+	for (size_t kind = 0; kind < METRICS_FAILURES; kind++) {
+		if (failures_of(now, kind) != history->failures[kind]) {
+			history->failures[kind] = failures_of(now, kind);
+			history->failed_s[kind] = now_s;
+		}
+	}
+}
+
 void history_sample(struct history *history, const struct metrics_values *now,
 		    uint64_t now_s)
 {
@@ -132,6 +153,7 @@ void history_sample(struct history *history, const struct metrics_values *now,
 	while (now_s >= history->minute_s + MINUTE_S) {
 		end_minute(history, now);
 	}
+	look_for_failures(history, now, now_s);
 	history->samples++;
 	history->session_sum += sum(now->sessions, METRICS_STATES);
 	if (now_s < history->turn_s || now_s - history->turn_s >= TURN_S) {
@@ -148,6 +170,11 @@ size_t history_points(const struct history *history, enum history_series series,
 		out[i] = history->points[(first + i) % HISTORY_POINTS].series[series];
 	}
 	return history->count;
+}
+
+uint64_t history_failed_s(const struct history *history, enum failure_kind kind)
+{
+	return history->failed_s[kind];
 }
 
 const struct metrics_values *history_before(const struct history *history)

@@ -33,6 +33,9 @@ void history_sample(struct history *history, const struct metrics_values *now,
 size_t history_points(const struct history *history, enum history_series series,
 		      uint64_t out[HISTORY_POINTS]);
 
+/* When a failure of this kind, of sign-ins or sessions, was last seen; 0: never. */
+uint64_t history_failed_s(const struct history *history, enum failure_kind kind);
+
 /* What had been counted at history_since_s(). */
 const struct metrics_values *history_before(const struct history *history);
 uint64_t history_since_s(const struct history *history);

@@ -14,15 +14,32 @@ static void say(struct buffer *out, const char *text)
 	buffer_append(out, bytes_of(text));
 }
 
+/* A dot in the tab, in the colour of the state. */
+static void write_icon(enum health_state state, struct buffer *out)
+{
+	static const char *const colours[] = {
+		[HEALTH_OK] = "1f9d61",
+		[HEALTH_DEGRADED] = "d98300",
+		[HEALTH_DOWN] = "d23a30",
+	};
+
+	buffer_printf(out,
+		      "<link rel=\"icon\" href=\"data:image/svg+xml,"
+		      "%%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 8 8'%%3E"
+		      "%%3Ccircle cx='4' cy='4' r='3' fill='%%23%s'/%%3E%%3C/svg%%3E\">",
+		      colours[state]);
+}
+
 static void write_head(const struct view *view, const char *nonce, struct buffer *out)
 {
 	buffer_printf(out,
 		      "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
 		      "<title>popbridge: %s</title>"
 		      "<meta name=\"viewport\" content=\"width=device-width,"
-		      "initial-scale=1\"><meta http-equiv=\"refresh\" content=\"%d\">"
-		      "<link rel=\"icon\" href=\"data:,\"><style nonce=\"%s\">",
-		      health_name(view->health.state), REFRESH_S, nonce);
+		      "initial-scale=1\"><meta http-equiv=\"refresh\" content=\"%d\">",
+		      health_name(view->health.state), REFRESH_S);
+	write_icon(view->health.state, out);
+	buffer_printf(out, "<style nonce=\"%s\">", nonce);
 	say(out, page_style);
 	say(out, "</style></head><body>\n");
 }
@@ -47,7 +64,7 @@ static void write_header(const struct view *view, struct buffer *out)
 	buffer_printf(out, " · %" PRIu64 " of %" PRIu64 " workers · ",
 		      gauges[METRICS_WORKERS], gauges[METRICS_WORKERS_WANTED]);
 	view_write_clock(out, view->now_s);
-	say(out, " UTC</p></header>\n");
+	say(out, "&nbsp;UTC</p></header>\n");
 }
 
 static void write_reasons(const struct health *health, struct buffer *out)
@@ -229,6 +246,16 @@ static void end_list(struct buffer *out, bool empty, const char *words)
 	say(out, "</table></div></section>\n");
 }
 
+static void write_failure(const struct view *view, enum failure_kind kind, uint64_t count,
+			  struct buffer *out)
+{
+	buffer_printf(out, "<tr><td>%s<small>", view_failure_words(kind));
+	write_ago(view, "last ", history_failed_s(view->history, kind), out);
+	say(out, "</small></td><td class=\"n\">");
+	view_write_count(out, count);
+	say(out, "</td></tr>\n");
+}
+
 static void write_failures(const struct view *view, struct buffer *out)
 {
 	const uint64_t throttled =
@@ -242,14 +269,17 @@ static void write_failures(const struct view *view, struct buffer *out)
 			view_recent(view, &view->now->refused[kind]);
 
 		if (count > 0) {
-			write_row(out, view_failure_words((enum failure_kind)kind),
-				  count);
+			write_failure(view, (enum failure_kind)kind, count, out);
 			empty = false;
 		}
 	}
 	if (throttled > 0) {
 		write_row(out, "of all these, held off after too many wrong passwords",
 			  throttled);
+	}
+	if (!empty) {
+		say(out, "<tr><td colspan=\"2\" class=\"soft\">The log has each with "
+			 "its cause and what to do.</td></tr>\n");
 	}
 	end_list(out, empty, "Nothing failed.");
 }
@@ -330,13 +360,14 @@ void page_write(const struct view *view, const char *nonce, struct buffer *out)
 	write_sessions(view, out);
 	write_charts(view, out);
 	write_routes(view, out);
-	say(out, "<div class=\"two\">\n");
+	say(out, "<div class=\"two\"><div>\n");
 	write_failures(view, out);
 	write_ends(view, out);
+	say(out, "</div><div>\n");
 	write_certificates(view, out);
 	write_totals(view, out);
 	buffer_printf(out,
-		      "</div><footer>Refreshes itself every %d seconds · "
+		      "</div></div><footer>Refreshes itself every %d seconds · "
 		      "<a href=\"/metrics\">metrics</a> · "
 		      "<a href=\"/status.json\">JSON</a> · "
 		      "<a href=\"/ready\">readiness</a></footer></body></html>\n",

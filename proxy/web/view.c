@@ -103,8 +103,9 @@ const char *view_end_words(enum session_end end)
 	case SESSION_TRUNCATED:
 		return "A message broke off and was not delivered";
 	case SESSION_CANCELLED:
-	case SESSION_TAKEN_OVER:
 		return "Ended because the service was ending";
+	case SESSION_TAKEN_OVER:
+		return "Gave way to a newer session of the same user";
 	case SESSION_REFUSED:
 		return "Refused: too many sessions";
 	}

@@ -94,17 +94,18 @@ static void close_sessions(void)
 static struct history *live(unsigned minutes, uint64_t now_s,
 			    struct metrics_values *values)
 {
-	const uint64_t start_s = now_s - (uint64_t)minutes * MINUTE_S;
+	const uint64_t start_s =
+		now_s - now_s % MINUTE_S - (uint64_t)minutes * MINUTE_S;
 	struct history *history;
 
 	metrics_read(values);
 	history = history_new(values, start_s);
-	for (unsigned minute = 0; minute < minutes; minute++) {
+	for (unsigned minute = 1; minute <= minutes; minute++) {
 		close_sessions();
 		open_sessions(60 + 4 * wave_of(minute));
 		live_a_minute(minute);
 		metrics_read(values);
-		history_sample(history, values, start_s + minute * MINUTE_S + 30);
+		history_sample(history, values, start_s + minute * MINUTE_S);
 	}
 	history_sample(history, values, now_s);
 	return history;

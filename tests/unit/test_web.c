@@ -287,6 +287,28 @@ static void test_an_hour_is_kept_the_newest_last(void **state)
 	history_free(history);
 }
 
+static void test_the_last_failure_of_a_kind_is_remembered(void **state)
+{
+	struct history *history;
+
+	(void)state;
+	metrics_refused(FAILURE_TIMEOUT); // before anybody looked
+	metrics_read(&values);
+	history = history_new(&values, NOW_S);
+	metrics_sign_in_failed(FAILURE_AUTH);
+	metrics_read(&values);
+	history_sample(history, &values, NOW_S + 10);
+	history_sample(history, &values, NOW_S + 20);
+	assert_int_equal(history_failed_s(history, FAILURE_AUTH), NOW_S + 10);
+	assert_int_equal(history_failed_s(history, FAILURE_TIMEOUT), 0);
+	metrics_refused(FAILURE_TIMEOUT);
+	metrics_read(&values);
+	history_sample(history, &values, NOW_S + 30);
+	assert_int_equal(history_failed_s(history, FAILURE_TIMEOUT), NOW_S + 30);
+	assert_int_equal(history_failed_s(history, FAILURE_AUTH), NOW_S + 10);
+	history_free(history);
+}
+
 static void test_a_clock_that_is_set_back_begins_anew(void **state)
 {
 	uint64_t points[HISTORY_POINTS];
@@ -419,6 +441,7 @@ int main(void)
 		TEST(test_a_failing_server_degrades_until_it_works_again),
 		TEST(test_a_minutes_growth_is_a_point),
 		TEST(test_an_hour_is_kept_the_newest_last),
+		TEST(test_the_last_failure_of_a_kind_is_remembered),
 		TEST(test_a_clock_that_is_set_back_begins_anew),
 		TEST(test_percentiles_are_read_off_the_buckets),
 		TEST(test_a_name_of_the_configuration_cannot_leave_its_place),
