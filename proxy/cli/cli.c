@@ -60,7 +60,7 @@ struct config *cli_load(struct source *source, int *text_fd)
 	config = source_load(source, &fd, &errors);
 	if (!config) {
 		fprintf(stderr, "%.*s", (int)errors.text.len, errors.text.data);
-		if (nothing_said && !source->text) {
+		if (nothing_said && !source->text && access(source->path, F_OK) != 0) {
 			fprintf(stderr,
 				"popbridge: give a configuration with -c FILE, or a "
 				"server: popbridge imaps://imap.example.com\n");

@@ -160,6 +160,15 @@ def test_a_second_instance_on_the_same_state_is_refused(host, bridge_to):
         host.podman("rm", "-f", "-t", "2", second.name)
 
 
+def test_a_mistake_in_the_file_is_said_and_nothing_beside_it(host, tmp_path):
+    file = tmp_path / "popbridge.yaml"
+    file.write_text("routes: [{match: '*', server: 'imap://imap.example.com'}]\n")
+    bridge = host.start("popbridge", options=options(
+        "--network", "none", "-v", f"{file}:/etc/popbridge/popbridge.yaml:ro"))
+    assert bridge.wait_end() == 1
+    assert "routes[0].server" in bridge.log and "give a configuration" not in bridge.log
+
+
 def test_a_variable_it_does_not_know_is_refused_with_the_right_names(host):
     bridge = host.start("popbridge", options=options(
         "--network", "none", "-e", "POPBRIDGE_UPSTREAM=imaps://dovecot",
