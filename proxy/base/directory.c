@@ -12,25 +12,42 @@ static bool in_container(void)
 	       access("/run/.containerenv", F_OK) == 0;
 }
 
-bool directory_unusable(const char *directory, int error, struct failure *failure)
+/* What is there may hold files of another user, too: of an earlier start as another one.
+ */
+static void advise(const char *directory, int error, struct failure *failure)
 {
 	const char *where =
-		error == EROFS ? " on a file system that is not read-only" : "";
-	const char *mounted = "";
+		error == EROFS ? ", on a file system that is not read-only" : "";
+	const char *mounted =
+		in_container() ? " (outside of the container, with what is mounted there)"
+			       : "";
+	const unsigned user = geteuid();
+	const unsigned group = getegid();
 
+	if (error == ENOENT || access(directory, F_OK) != 0) {
+		failure_set(failure, FAILURE_PERMANENT,
+			    "cannot write in the state directory %s: %s; run: "
+			    "install -d -m 700 -o %u -g %u %s%s%s",
+			    directory, strerror(error), user, group, directory, where,
+			    mounted);
+	} else {
+		failure_set(failure, FAILURE_PERMANENT,
+			    "cannot write in the state directory %s: %s; run: "
+			    "chown -R %u:%u %s && chmod -R u+rwX %s%s%s",
+			    directory, strerror(error), user, group, directory, directory,
+			    where, mounted);
+	}
+}
+
+bool directory_unusable(const char *directory, int error, struct failure *failure)
+{
 	if (error != EACCES && error != EPERM && error != ENOENT && error != EROFS) {
 		return failure_set(failure, FAILURE_PERMANENT,
 				   "cannot use the state directory %s: %s", directory,
 				   strerror(error));
 	}
-	if (in_container()) {
-		mounted = " (outside of the container: with what is mounted there)";
-	}
-	return failure_set(failure, FAILURE_PERMANENT,
-			   "cannot write in the state directory %s: %s; run: "
-			   "install -d -m 700 -o %u -g %u %s%s%s",
-			   directory, strerror(error), (unsigned)geteuid(),
-			   (unsigned)getegid(), directory, where, mounted);
+	advise(directory, error, failure);
+	return false;
 }
 
 bool directory_make(const char *directory, struct failure *failure)

@@ -131,19 +131,25 @@ def test_health_is_told(bridge_to, host):
     assert done.returncode == 0, done.stdout + done.stderr + bridge.log
 
 
+@pytest.mark.parametrize("kept", ["nothing", "what another user left"])
 def test_an_unwritable_state_directory_names_the_command_that_mends_it(host, bridge_to,
-                                                                       tmp_path):
+                                                                       tmp_path, kept):
     state = tmp_path / "state"
     state.mkdir(mode=0o755)
     mount = ("-v", f"{state}:/var/lib/popbridge")
+    if kept != "nothing":
+        state.chmod(0o777)
+        first = bridge_to(*mount, user="1234:1234")
+        assert first.stop() == 0
+        host.podman("rm", "-f", first.name)
     bridge = host.start("popbridge", options=options(
         "--network", "none", "-e", "POPBRIDGE_UPSTREAM=imaps://dovecot", *mount,
         user="4321:4321"))
     assert bridge.wait_end() == 1
-    command = re.search(r"run: (install -d -m 700 -o 4321 -g 4321) /var/lib/popbridge",
-                        bridge.log)
+    command = re.search(r"run: (chown -R 4321:4321 /var/lib/popbridge &&"
+                        r" chmod -R u\+rwX /var/lib/popbridge) ", bridge.log)
     assert command, bridge.log
-    run(*command[1].split(), str(state))
+    run("sh", "-c", command[1].replace("/var/lib/popbridge", str(state)))
     bridge_to(*mount, user="4321:4321")
     assert os.path.exists(state / "self-signed.pem")
 

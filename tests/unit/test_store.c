@@ -304,7 +304,7 @@ static void open_as_nobody(void)
 	}
 	struct store *store = store_open(directory, &failure);
 	bool said = !store && failure.kind == FAILURE_PERMANENT &&
-		    strstr(failure.text, "run: install -d -m 700 -o ") &&
+		    strstr(failure.text, "run: chown -R 65534:65534 ") &&
 		    strstr(failure.text, directory);
 	_exit(said ? 0 : 1);
 }

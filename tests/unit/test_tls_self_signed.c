@@ -169,7 +169,7 @@ static void ensure_as_nobody(void)
 	if (geteuid() == 0 && (setegid(65534) != 0 || seteuid(65533) != 0)) {
 		_exit(2);
 	}
-	snprintf(command, sizeof command, "run: install -d -m 700 -o %u -g %u %s",
+	snprintf(command, sizeof command, "run: chown -R %u:%u %s && chmod -R u+rwX ",
 		 (unsigned)geteuid(), (unsigned)getegid(), directory);
 	bool said = !tls_self_signed_ensure(directory, &failure) &&
 		    failure.kind == FAILURE_PERMANENT && strstr(failure.text, command);
