@@ -193,9 +193,8 @@ static bool read_kept(struct place place, X509 **out, struct failure *failure)
 
 	*out = NULL;
 	if (fd < 0) {
-		return errno == ENOENT || failure_set(failure, FAILURE_PERMANENT,
-						      "%s/" TLS_SELF_SIGNED_FILE ": %s",
-						      place.directory, strerror(errno));
+		return errno == ENOENT ||
+		       directory_unusable(place.directory, errno, failure);
 	}
 	*out = read_pem(fd);
 	if (!*out) {

@@ -94,8 +94,7 @@ static void close_sessions(void)
 static struct history *live(unsigned minutes, uint64_t now_s,
 			    struct metrics_values *values)
 {
-	const uint64_t start_s =
-		now_s - now_s % MINUTE_S - (uint64_t)minutes * MINUTE_S;
+	const uint64_t start_s = now_s - now_s % MINUTE_S - (uint64_t)minutes * MINUTE_S;
 	struct history *history;
 
 	metrics_read(values);

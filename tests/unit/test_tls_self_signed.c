@@ -176,18 +176,36 @@ static void ensure_as_nobody(void)
 	_exit(said ? 0 : 1);
 }
 
-static void test_a_directory_that_cannot_be_written_names_the_command(void **state)
+static void assert_nobody_hears_the_command(void)
 {
 	int status;
-	(void)state;
 	chmod(parent, 0755);
-	assert_int_equal(mkdir(directory, 0555), 0);
 	pid_t child = fork();
 	if (child == 0) {
 		ensure_as_nobody();
 	}
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_int_equal(status, 0);
+}
+
+static void test_a_directory_that_cannot_be_written_names_the_command(void **state)
+{
+	(void)state;
+	assert_int_equal(mkdir(directory, 0555), 0);
+	assert_nobody_hears_the_command();
+}
+
+/* Of an earlier start as another user. */
+static void test_a_file_that_cannot_be_read_names_the_command(void **state)
+{
+	struct failure failure = { .text = "" };
+	char kept[512];
+	(void)state;
+	assert_true(tls_self_signed_ensure(directory, &failure));
+	snprintf(kept, sizeof kept, "%s/" TLS_SELF_SIGNED_FILE, directory);
+	assert_int_equal(chmod(kept, 0), 0);
+	assert_int_equal(chmod(directory, 0777), 0);
+	assert_nobody_hears_the_command();
 }
 
 #define CASE(test) cmocka_unit_test_teardown(test, remove_state)
@@ -202,6 +220,7 @@ int main(void)
 		CASE(test_an_expired_one_is_replaced),
 		CASE(test_what_is_no_certificate_is_left_alone),
 		CASE(test_a_directory_that_cannot_be_written_names_the_command),
+		CASE(test_a_file_that_cannot_be_read_names_the_command),
 	};
 	return cmocka_run_group_tests(tests, make_parent, remove_parent);
 }
