@@ -1,9 +1,11 @@
 #include "proxy/cli/cli.h"
 
+#include "proxy/base/memory.h"
 #include "proxy/session/service.h"
 
 #include <argp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 static const struct argp_option options[] = {
@@ -34,21 +36,39 @@ static const struct argp argp = {
 /* Certificates and CA files are opened too: what serve would trip over. */
 static bool check_files(const struct config *config)
 {
-	struct config here = *config; // borrows everything
 	struct service service;
 	struct failure failure;
 
-	/* What serve will make there is not missing. */
-	if (config->self_signed &&
-	    access(config->certificates[0].certificate, F_OK) != 0) {
-		here.certificate_count = 0;
-	}
-	if (!service_init(&service, &here, &failure)) {
+	if (!service_init(&service, config, &failure)) {
 		fprintf(stderr, "%s\n", failure.text);
 		return false;
 	}
 	service_release(&service);
 	return true;
+}
+
+/* The certificate that serve will make in `state` is not missing. */
+static bool check_files_to_come(const struct config *config)
+{
+	const size_t ours = config->certificate_count - 1;
+	struct config here = *config; // borrows everything but the listeners
+	bool good;
+
+	if (!config->self_signed ||
+	    access(config->certificates[ours].certificate, F_OK) == 0) {
+		return check_files(config);
+	}
+	here.listeners =
+		memory_new_array(config->listener_count, sizeof(*here.listeners));
+	for (size_t i = 0; i < config->listener_count; i++) {
+		here.listeners[i] = config->listeners[i];
+		if (config->listeners[i].certificate_first == ours) {
+			here.listeners[i].certificate_count = 0;
+		}
+	}
+	good = check_files(&here);
+	free(here.listeners);
+	return good;
 }
 
 static void print_description(const struct config *config)
@@ -76,7 +96,7 @@ int cli_check(int argc, char **argv)
 	if (!config) {
 		return 1;
 	}
-	good = check_files(config);
+	good = check_files_to_come(config);
 	if (good) {
 		print_description(config);
 	}

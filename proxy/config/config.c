@@ -112,6 +112,7 @@ void config_free(struct config *config)
 	}
 	for (size_t i = 0; i < config->listener_count; i++) {
 		free(config->listeners[i].plain_from.list);
+		free(config->listeners[i].legacy_tls_from.list);
 		free(config->listeners[i].proxy_from.list);
 	}
 	for (size_t i = 0; i < config->certificate_count; i++) {

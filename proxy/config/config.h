@@ -31,7 +31,10 @@ struct config_networks {
 struct config_listener {
 	struct address address; // "0.0.0.0:110", "[::]:995", "127.0.0.1:0"
 	enum config_tls tls;
-	struct config_networks plain_from; // may sign in without TLS
+	size_t certificate_first; // those it shows: a run in config.certificates,
+	size_t certificate_count; // the run's first is its default. 0: no TLS
+	struct config_networks plain_from;      // may sign in without TLS
+	struct config_networks legacy_tls_from; // may speak TLS 1.0 and 1.1
 	struct config_networks proxy_from; // balancers, whose PROXY header is required.
 					   // None: no header is read
 };
@@ -102,9 +105,10 @@ struct config_web {
 struct config {
 	struct config_listener *listeners;
 	size_t listener_count;
-	struct tls_certificate *certificates; // the first is the default, others by SNI
+	struct tls_certificate
+		*certificates; // of the tls section, then the listeners' own
 	size_t certificate_count;
-	bool self_signed; // the only one is ours: tls_self_signed_ensure() first
+	bool self_signed; // the last one is ours: tls_self_signed_ensure() first
 	enum tls_version minimum_tls;
 	char *state; // NULL: nothing is kept
 	uint32_t workers;

@@ -6,7 +6,6 @@
 
 #include "proxy/base/memory.h"
 #include "proxy/config/config_values.h"
-#include "proxy/rt/tls_self_signed.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -119,89 +118,7 @@ char *config_file(struct config_check *check, const char *key, const char *path)
 	return memory_copy_text(bytes_of(path));
 }
 
-static void check_count(struct config_check *check, const char *key, const char *text,
-			uint32_t max, uint32_t *out)
-{
-	uint32_t number;
-	if (!config_given(check, key, text)) {
-		return;
-	}
-	struct bytes rest = bytes_of(text);
-	if (strchr(text, ' ') != NULL || !bytes_take_u32(&rest, &number) || number == 0 ||
-	    number > max) {
-		config_mistake(check, key, "is a whole number from 1 to %u, not %s", max,
-			       config_quote(bytes_of(text)).text);
-		return;
-	}
-	*out = number;
-}
-
-/* ---- tls ---- */
-
-/* One pair; false where there is none to add. */
-static bool check_certificate(struct config_check *check, const char *certificate,
-			      const char *key, struct tls_certificate *out)
-{
-	if (certificate == NULL && key == NULL) {
-		return false;
-	}
-	if (key == NULL) {
-		config_mistake(check, "key", "is missing: the certificate needs its key");
-	}
-	if (certificate == NULL) {
-		config_mistake(check, "certificate",
-			       "is missing: the key needs its certificate");
-	}
-	out->certificate = config_file(check, "certificate", certificate);
-	out->key = config_file(check, "key", key);
-	return true;
-}
-
-static void check_additional(struct config_check *check, const struct config_raw_tls *raw,
-			     struct config *config)
-{
-	if (raw->additional_count > 0 && config->certificate_count == 0) {
-		config_mistake(check, "additional",
-			       "is for further names: the first certificate is "
-			       "tls.certificate with tls.key");
-	}
-	for (unsigned i = 0; i < raw->additional_count; i++) {
-		snprintf(check->at, sizeof check->at, "tls.additional[%u]", i);
-		if (!check_certificate(
-			    check, raw->additional[i].certificate, raw->additional[i].key,
-			    &config->certificates[config->certificate_count])) {
-			config_mistake(check, "", "needs certificate and key");
-			continue;
-		}
-		config->certificate_count++;
-	}
-}
-
-static void check_tls(struct config_check *check, const struct config_raw_tls *raw,
-		      struct config *config)
-{
-	static const char *const versions[] = {
-		[TLS_1_2] = "1.2",
-		[TLS_1_3] = "1.3",
-		[TLS_1_0] = "1.0",
-	};
-	if (raw == NULL) {
-		return;
-	}
-	snprintf(check->at, sizeof check->at, "tls");
-	config->minimum_tls = (enum tls_version)config_word(
-		check, "minimum", raw->minimum, versions, 3, TLS_1_2);
-	config->certificates =
-		memory_new_array(raw->additional_count + 1, sizeof *config->certificates);
-	if (check_certificate(check, raw->certificate, raw->key, config->certificates)) {
-		config->certificate_count = 1;
-	}
-	check_additional(check, raw, config);
-}
-
-/* ---- listen ---- */
-
-static void check_networks(struct config_check *check, const char *name,
+void config_check_networks(struct config_check *check, const char *name,
 			   char *const *texts, unsigned count,
 			   struct config_networks *networks)
 {
@@ -223,145 +140,21 @@ static void check_networks(struct config_check *check, const char *name,
 	}
 }
 
-static void check_listener_address(struct config_check *check, const char *text,
-				   struct config_listener *listener)
+static void check_count(struct config_check *check, const char *key, const char *text,
+			uint32_t max, uint32_t *out)
 {
-	const char *why;
-	if (text == NULL) {
-		config_mistake(check, "address", "is missing, as in 0.0.0.0:110");
-	} else if (!config_address_parse(bytes_of(text), &listener->address, &why)) {
-		config_mistake(check, "address", "%s, not %s", why,
+	uint32_t number;
+	if (!config_given(check, key, text)) {
+		return;
+	}
+	struct bytes rest = bytes_of(text);
+	if (strchr(text, ' ') != NULL || !bytes_take_u32(&rest, &number) || number == 0 ||
+	    number > max) {
+		config_mistake(check, key, "is a whole number from 1 to %u, not %s", max,
 			       config_quote(bytes_of(text)).text);
-	}
-}
-
-/* Can anybody sign in where there is no TLS? */
-static void check_plain_listener(struct config_check *check,
-				 const struct config_raw_listener *raw,
-				 const struct address *address)
-{
-	const char *reason = "the address is not loopback";
-	if (raw->proxy_from_count > 0) {
-		reason = "with proxy-from clients may be anywhere";
-	} else if (address_is_loopback(address)) {
 		return;
 	}
-	if (raw->plain_from_count == 0) {
-		config_mistake(check, "",
-			       "nobody could sign in here: there is no TLS and %s; set "
-			       "tls, or name the clients' networks in plain-from",
-			       reason);
-	}
-}
-
-static void check_listener(struct config_check *check,
-			   const struct config_raw_listener *raw, bool has_certificate,
-			   struct config_listener *listener)
-{
-	static const char *const words[] = { "none", "starttls", "implicit" };
-	check_listener_address(check, raw->address, listener);
-	listener->tls = (enum config_tls)config_word(check, "tls", raw->tls, words, 3,
-						     CONFIG_TLS_NONE);
-	check_networks(check, "plain-from", raw->plain_from, raw->plain_from_count,
-		       &listener->plain_from);
-	check_networks(check, "proxy-from", raw->proxy_from, raw->proxy_from_count,
-		       &listener->proxy_from);
-	if (listener->tls != CONFIG_TLS_NONE && !has_certificate) {
-		config_mistake(check, "tls",
-			       "%s needs tls.certificate and tls.key, which are not set "
-			       "(a self-signed one is made where there is `state`)",
-			       words[listener->tls]);
-	}
-	if (listener->tls == CONFIG_TLS_NONE && listener->address.len > 0) {
-		check_plain_listener(check, raw, &listener->address);
-	}
-}
-
-static bool same_address(const struct address *a, const struct address *b)
-{
-	char text_a[ADDRESS_TEXT_MAX], text_b[ADDRESS_TEXT_MAX];
-	if (a->len == 0 || b->len == 0 || address_port(a) != address_port(b)) {
-		return false;
-	}
-	address_text(a, text_a);
-	address_text(b, text_b);
-	return strcmp(text_a, text_b) == 0;
-}
-
-static void check_listener_twice(struct config_check *check, const struct config *config,
-				 size_t index)
-{
-	const struct address *address = &config->listeners[index].address;
-	for (size_t i = 0; i < index; i++) {
-		const struct address *earlier = &config->listeners[i].address;
-		if (same_address(earlier, address) && address_port(address) != 0) {
-			config_mistake(check, "address", "is that of listen[%zu], too",
-				       i);
-			return;
-		}
-	}
-}
-
-static void default_listener(struct config *config, const char *address,
-			     enum config_tls tls)
-{
-	const char *why;
-	struct config_listener *listener = &config->listeners[config->listener_count++];
-	config_address_parse(bytes_of(address), &listener->address, &why);
-	listener->tls = tls;
-}
-
-/* Without `listen`: POP3's own ports where there is a certificate, else only this host.
- */
-static void default_listeners(struct config *config)
-{
-	config->listeners = memory_new_array(2, sizeof *config->listeners);
-	if (config->certificate_count == 0) {
-		default_listener(config, "127.0.0.1:1110", CONFIG_TLS_NONE);
-		return;
-	}
-	default_listener(config, "0.0.0.0:110", CONFIG_TLS_STARTTLS);
-	default_listener(config, "0.0.0.0:995", CONFIG_TLS_IMPLICIT);
-}
-
-static void check_listeners(struct config_check *check, const struct config_raw *raw,
-			    struct config *config)
-{
-	if (raw->listen_count == 0) {
-		default_listeners(config);
-		return;
-	}
-	const bool has_certificate = config->certificate_count > 0 || config->state;
-	config->listeners =
-		memory_new_array(raw->listen_count, sizeof *config->listeners);
-	for (unsigned i = 0; i < raw->listen_count; i++) {
-		snprintf(check->at, sizeof check->at, "listen[%u]", i);
-		check_listener(check, &raw->listen[i], has_certificate,
-			       &config->listeners[i]);
-		config->listener_count++;
-		check_listener_twice(check, config, i);
-	}
-}
-
-/* TLS is wanted and none is given: one of our own, made at start, kept in `state`. */
-static void default_certificate(struct config *config)
-{
-	bool wanted = false;
-	for (size_t i = 0; i < config->listener_count; i++) {
-		wanted = wanted || config->listeners[i].tls != CONFIG_TLS_NONE;
-	}
-	if (!wanted || config->certificate_count > 0 || config->state == NULL) {
-		return;
-	}
-	struct buffer path = { .max = PATH_MAX };
-	buffer_printf(&path, "%s/" TLS_SELF_SIGNED_FILE, config->state);
-	free(config->certificates);
-	config->certificates = memory_new_array(1, sizeof *config->certificates);
-	config->certificates[0].certificate = memory_copy_text(buffer_bytes(&path));
-	config->certificates[0].key = memory_copy_text(buffer_bytes(&path));
-	config->certificate_count = 1;
-	config->self_signed = true;
-	buffer_release(&path);
+	*out = number;
 }
 
 /* ---- routes ---- */
@@ -552,8 +345,8 @@ static void check_top(struct config_check *check, const struct config_raw *raw,
 		config->state = memory_copy_text(bytes_of(raw->state));
 	}
 	config->master_key = config_file(check, "master-key", raw->master_key);
-	check_networks(check, "shared-addresses", raw->shared_addresses,
-		       raw->shared_addresses_count, &config->shared_addresses);
+	config_check_networks(check, "shared-addresses", raw->shared_addresses,
+			      raw->shared_addresses_count, &config->shared_addresses);
 }
 
 struct config *config_check(const struct config_raw *raw, bool url_form,
@@ -562,9 +355,7 @@ struct config *config_check(const struct config_raw *raw, bool url_form,
 	struct config_check check = { .errors = errors, .url_form = url_form };
 	struct config *config = memory_new(sizeof *config);
 	check_top(&check, raw, config);
-	check_tls(&check, raw->tls, config);
-	check_listeners(&check, raw, config);
-	default_certificate(config);
+	config_check_listen(&check, raw, config);
 	check.at[0] = '\0';
 	check_routes(&check, raw, config);
 	config_check_providers(&check, raw->providers, raw->providers_count, config);

@@ -1,5 +1,5 @@
 /*
- * What config_check.c and config_check_route.c share: the place a mistake is reported
+ * What the config_check files share: the place a mistake is reported
  * under, and the questions many settings have in common. Each returns false, or leaves
  * the default, after it reported a mistake. Inside of proxy/config only.
  */
@@ -30,6 +30,15 @@ bool config_bool(struct config_check *check, const char *key, const char *text);
 
 /* A file that can be read, copied; NULL where absent. */
 char *config_file(struct config_check *check, const char *key, const char *path);
+
+/* Addresses and networks; name stands for the list in messages. */
+void config_check_networks(struct config_check *check, const char *name,
+			   char *const *texts, unsigned count,
+			   struct config_networks *networks);
+
+/* Listeners and certificates. After config->state. */
+void config_check_listen(struct config_check *check, const struct config_raw *raw,
+			 struct config *config);
 
 /* NULL: nothing is served. After the listeners. */
 void config_check_web(struct config_check *check, const struct config_raw_web *raw,

@@ -52,6 +52,10 @@ static void describe_listener(const struct config_listener *listener, struct buf
 		buffer_printf(out, "; only balancers, with a PROXY header, from: ");
 		describe_networks(out, &listener->proxy_from);
 	}
+	if (listener->legacy_tls_from.count > 0) {
+		buffer_printf(out, "; TLS 1.0 and 1.1 from: ");
+		describe_networks(out, &listener->legacy_tls_from);
+	}
 	if (listener->tls == CONFIG_TLS_IMPLICIT) {
 		buffer_printf(out, "\n");
 		return;
@@ -67,27 +71,43 @@ static void describe_listener(const struct config_listener *listener, struct buf
 	buffer_printf(out, "\n");
 }
 
+/* "listen[0], listen[2]": the listeners that show it. */
+static void describe_showing(const struct config *config, size_t index,
+			     struct buffer *out)
+{
+	const char *before = " on ";
+	for (size_t i = 0; i < config->listener_count; i++) {
+		const struct config_listener *listener = &config->listeners[i];
+		if (index >= listener->certificate_first &&
+		    index - listener->certificate_first < listener->certificate_count) {
+			buffer_printf(out, "%slisten[%zu]%s", before, i,
+				      index == listener->certificate_first ? " (default)"
+									   : "");
+			before = ", ";
+		}
+	}
+}
+
 static void describe_certificates(const struct config *config, struct buffer *out)
 {
-	static const char *const versions[] = {
-		[TLS_1_2] = "1.2",
-		[TLS_1_3] = "1.3",
-		[TLS_1_0] = "1.0",
-	};
 	if (config->certificate_count == 0) {
 		buffer_printf(out, "tls: no certificate\n");
 		return;
 	}
-	buffer_printf(out, "tls: version %s or later\n", versions[config->minimum_tls]);
-	if (config->self_signed) {
-		buffer_printf(out, "tls: a self-signed certificate, made at start: %s\n",
-			      config->certificates[0].certificate);
-		return;
-	}
+	buffer_printf(out, "tls: version %s or later\n",
+		      config->minimum_tls == TLS_1_3 ? "1.3" : "1.2");
 	for (size_t i = 0; i < config->certificate_count; i++) {
 		const struct tls_certificate *pair = &config->certificates[i];
-		buffer_printf(out, "tls: certificate %s, key %s%s\n", pair->certificate,
-			      pair->key, i == 0 ? " (default)" : " (for its names)");
+		if (config->self_signed && i + 1 == config->certificate_count) {
+			buffer_printf(out,
+				      "tls: a self-signed certificate, made at start: %s",
+				      pair->certificate);
+		} else {
+			buffer_printf(out, "tls: certificate %s, key %s",
+				      pair->certificate, pair->key);
+		}
+		describe_showing(config, i, out);
+		buffer_printf(out, "\n");
 	}
 }
 
@@ -210,9 +230,13 @@ static void describe_notes(const struct config *config, struct buffer *out)
 		buffer_printf(out, "note: limits.sign-in-delay is off: wrong passwords "
 				   "can be tried without a pause\n");
 	}
-	if (config->minimum_tls == TLS_1_0) {
-		buffer_printf(out, "note: tls.minimum 1.0 lets old devices in; its "
-				   "versions below 1.2 are broken\n");
+	for (size_t i = 0; i < config->listener_count; i++) {
+		if (config->listeners[i].legacy_tls_from.count > 0) {
+			buffer_printf(out,
+				      "note: listen[%zu] lets old devices in by TLS 1.0 "
+				      "and 1.1, which are broken (legacy-tls-from)\n",
+				      i);
+		}
 	}
 	for (size_t i = 0; i < config->route_count; i++) {
 		const struct config_route *route = &config->routes[i];

@@ -11,16 +11,20 @@
 #define CONFIG_FILE_MAX ((size_t)1 << 20)   // octets of a configuration file
 #define CONFIG_ERRORS_MAX ((size_t)1 << 16) // octets of all messages together
 
-struct config_raw_listener {
-	char *address, *tls;
-	char **plain_from;
-	unsigned plain_from_count;
-	char **proxy_from;
-	unsigned proxy_from_count;
-};
-
 struct config_raw_certificate {
 	char *certificate, *key;
+};
+
+struct config_raw_listener {
+	char *address, *tls;
+	struct config_raw_certificate *certificates;
+	unsigned certificates_count;
+	char **plain_from;
+	unsigned plain_from_count;
+	char **legacy_tls_from;
+	unsigned legacy_tls_from_count;
+	char **proxy_from;
+	unsigned proxy_from_count;
 };
 
 struct config_raw_tls {

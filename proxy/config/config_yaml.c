@@ -38,19 +38,6 @@ static const cyaml_schema_value_t text_entry = {
 	CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char *, 0, TEXT_MAX),
 };
 
-static const cyaml_schema_field_t listener_fields[] = {
-	TEXT("address", config_raw_listener, address),
-	TEXT("tls", config_raw_listener, tls),
-	LIST("plain-from", config_raw_listener, plain_from, &text_entry, LIST_MAX),
-	LIST("proxy-from", config_raw_listener, proxy_from, &text_entry, LIST_MAX),
-	CYAML_FIELD_END,
-};
-
-static const cyaml_schema_value_t listener_entry = {
-	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_raw_listener,
-			    listener_fields),
-};
-
 static const cyaml_schema_field_t certificate_fields[] = {
 	TEXT("certificate", config_raw_certificate, certificate),
 	TEXT("key", config_raw_certificate, key),
@@ -60,6 +47,23 @@ static const cyaml_schema_field_t certificate_fields[] = {
 static const cyaml_schema_value_t certificate_entry = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_raw_certificate,
 			    certificate_fields),
+};
+
+static const cyaml_schema_field_t listener_fields[] = {
+	TEXT("address", config_raw_listener, address),
+	TEXT("tls", config_raw_listener, tls),
+	LIST("certificates", config_raw_listener, certificates, &certificate_entry,
+	     LIST_MAX),
+	LIST("plain-from", config_raw_listener, plain_from, &text_entry, LIST_MAX),
+	LIST("legacy-tls-from", config_raw_listener, legacy_tls_from, &text_entry,
+	     LIST_MAX),
+	LIST("proxy-from", config_raw_listener, proxy_from, &text_entry, LIST_MAX),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t listener_entry = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_raw_listener,
+			    listener_fields),
 };
 
 static const cyaml_schema_field_t tls_fields[] = {
@@ -428,6 +432,7 @@ static const cyaml_schema_field_t *section_fields(const char *section)
 		{ "listen", listener_fields },
 		{ "tls", tls_fields },
 		{ "additional", certificate_fields },
+		{ "certificates", certificate_fields },
 		{ "routes", route_fields },
 		{ "providers", provider_fields },
 		{ "limits", limits_fields },

@@ -164,9 +164,7 @@ SUSPENDS int worker_live(struct role *role)
 			failure.text);
 		return 1;
 	}
-	if (worker.service.tls) {
-		tls_server_share_tickets(worker.service.tls, role->start.key);
-	}
+	service_share_tickets(&worker.service, role->start.key);
 	worker.service.keeper = keeper_client_new(role->start.slot, role->start.key);
 	serve(&worker);
 	keeper_client_free(worker.service.keeper);

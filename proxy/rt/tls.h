@@ -10,7 +10,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum tls_version { TLS_1_2, TLS_1_3, TLS_1_0 /* old devices; a listener that says so */ };
+enum tls_version {
+	TLS_1_2,
+	TLS_1_3,
+	TLS_LEGACY, // 1.0, with the ciphers of its time
+};
 
 struct tls_certificate {
 	const char *certificate; // PEM file, the chain, leaf first
@@ -19,10 +23,12 @@ struct tls_certificate {
 
 /*
  * The POP3 side. certificates: the first is the default, the others are picked by SNI
- * among the names they carry (exact or one leading wildcard label). ALPN: "pop3",
- * anything else offered is refused. No renegotiation, no compression, session id context
- * set. FAILURE_PERMANENT names the file and what is wrong with it (absent, unreadable,
- * not PEM, key does not fit the certificate).
+ * among the names they carry (exact or one leading wildcard label). Those with the same
+ * names and keys of different kinds (RSA, ECDSA) stand side by side: a client gets the
+ * one it can use. ALPN: "pop3", anything else offered is refused. No renegotiation, no
+ * compression. A session is resumed only by the context that it began with.
+ * FAILURE_PERMANENT names the file and what is wrong with it (absent, unreadable, not
+ * PEM, key does not fit the certificate).
  */
 struct tls_server *tls_server_new(const struct tls_certificate *certificates,
 				  size_t count, enum tls_version minimum,

@@ -65,7 +65,6 @@ SUSPENDS static enum next do_pass(struct session *session, struct bytes password
  */
 SUSPENDS static enum next do_stls(struct session *session)
 {
-	const struct config_limits *limits = &session->service->config->limits;
 	struct failure failure;
 
 	if (session->listener->tls != CONFIG_TLS_STARTTLS ||
@@ -81,11 +80,7 @@ SUSPENDS static enum next do_stls(struct session *session)
 			  &failure)) {
 		return NEXT_CLOSE;
 	}
-	if (!stream_accept_tls(session->client, session->service->tls,
-			       loop_deadline_ms(limits->tls_ms), &failure)) {
-		session->end = SESSION_TLS_FAILED;
-		log_say(LOG_INFO, "TLS failed", "peer %s: %s", session->peer,
-			failure.text);
+	if (!tls_start(session)) {
 		return NEXT_CLOSE;
 	}
 	buffer_clear(&session->user);

@@ -1,7 +1,9 @@
 #include "proxy/session/service.h"
 
 #include "proxy/base/memory.h"
+#include "proxy/rt/keyed_hash.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 static bool open_upstreams(struct service *service, struct failure *failure)
@@ -19,11 +21,77 @@ static bool open_upstreams(struct service *service, struct failure *failure)
 	return true;
 }
 
+static bool open_listener(const struct config *config, size_t index,
+			  struct service_tls *tls, struct failure *failure)
+{
+	const struct config_listener *listener = &config->listeners[index];
+	const struct tls_certificate *shown =
+		&config->certificates[listener->certificate_first];
+
+	if (listener->certificate_count == 0) {
+		return true;
+	}
+	tls->strict = tls_server_new(shown, listener->certificate_count,
+				     config->minimum_tls, failure);
+	if (tls->strict && listener->legacy_tls_from.count > 0) {
+		tls->legacy = tls_server_new(shown, listener->certificate_count,
+					     TLS_LEGACY, failure);
+		return tls->legacy != NULL;
+	}
+	return tls->strict != NULL;
+}
+
+static bool open_listeners(struct service *service, struct failure *failure)
+{
+	const struct config *config = service->config;
+
+	service->tls = memory_new_array(config->listener_count, sizeof(*service->tls));
+	for (size_t i = 0; i < config->listener_count; i++) {
+		if (!open_listener(config, i, &service->tls[i], failure)) {
+			return false;
+		}
+	}
+	return true;
+}
+
 static void note_certificates(const struct service *service)
 {
+	const struct config *config = service->config;
+
 	for (size_t i = 0; i < METRICS_CERTIFICATES; i++) {
-		metrics_certificate(
-			i, service->tls ? tls_server_valid_until_s(service->tls, i) : 0);
+		metrics_certificate(i, 0);
+	}
+	for (size_t i = 0; i < config->listener_count; i++) {
+		const struct config_listener *listener = &config->listeners[i];
+
+		for (size_t j = 0; j < listener->certificate_count; j++) {
+			metrics_certificate(
+				listener->certificate_first + j,
+				tls_server_valid_until_s(service->tls[i].strict, j));
+		}
+	}
+}
+
+static void share_tickets(struct tls_server *server, size_t listener, const char *rules,
+			  const unsigned char secret[TLS_TICKET_SECRET_BYTES])
+{
+	unsigned char own[KEYED_HASH_BYTES];
+	char door[32];
+
+	if (server) {
+		snprintf(door, sizeof(door), "%s %zu", rules, listener);
+		keyed_hash(secret, bytes_of("tickets"), bytes_of(door), own);
+		tls_server_share_tickets(server, own);
+		memory_wipe(own, sizeof(own));
+	}
+}
+
+void service_share_tickets(const struct service *service,
+			   const unsigned char secret[TLS_TICKET_SECRET_BYTES])
+{
+	for (size_t i = 0; i < service->config->listener_count; i++) {
+		share_tickets(service->tls[i].strict, i, "strict", secret);
+		share_tickets(service->tls[i].legacy, i, "legacy", secret);
 	}
 }
 
@@ -34,16 +102,7 @@ bool service_init(struct service *service, const struct config *config,
 		.config = config,
 		.leftovers = leftovers_new(),
 	};
-	if (config->certificate_count > 0) {
-		service->tls =
-			tls_server_new(config->certificates, config->certificate_count,
-				       config->minimum_tls, failure);
-		if (!service->tls) {
-			service_release(service);
-			return false;
-		}
-	}
-	if (!open_upstreams(service, failure)) {
+	if (!open_listeners(service, failure) || !open_upstreams(service, failure)) {
 		service_release(service);
 		return false;
 	}
@@ -57,9 +116,11 @@ void service_release(struct service *service)
 		upstream_release(&service->upstreams[i]);
 	}
 	free(service->upstreams);
-	if (service->tls) {
-		tls_server_free(service->tls);
+	for (size_t i = 0; service->tls && i < service->config->listener_count; i++) {
+		tls_server_free(service->tls[i].strict);
+		tls_server_free(service->tls[i].legacy);
 	}
+	free(service->tls);
 	leftovers_free(service->leftovers);
 	*service = (struct service){ 0 };
 }

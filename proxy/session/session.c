@@ -11,9 +11,8 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define REST_AFTER_MS 1000        // a client that waits this long may wait longer
-#define TLS_HANDSHAKE_RECORD 0x16 // the first octet of a ClientHello (RFC 8446 5.1)
-#define CLOSE_MS 1000             // for the last answer to get out
+#define REST_AFTER_MS 1000 // a client that waits this long may wait longer
+#define CLOSE_MS 1000      // for the last answer to get out
 
 /* Who has not signed in has no more time to read than to write. */
 uint64_t session_write_deadline_ms(const struct session *session)
@@ -24,17 +23,6 @@ uint64_t session_write_deadline_ms(const struct session *session)
 	return session->signed_in || deadline_ms < session->sign_in_deadline_ms
 		       ? deadline_ms
 		       : session->sign_in_deadline_ms;
-}
-
-/* Without TLS only where the listener or the network says so (RFC 8314). */
-bool session_allows_password(const struct session *session)
-{
-	const struct config_listener *listener = session->listener;
-
-	return stream_is_tls(session->client) || config_is_for_this_host(listener) ||
-	       (!session->peer_hidden &&
-		config_networks_contain(&listener->plain_from,
-					stream_peer(session->client)));
 }
 
 /* What the client did not do in time. */
@@ -129,23 +117,6 @@ SUSPENDS static enum session_line refuse_line(struct session *session,
 	return next == NEXT_COMMAND ? SESSION_LINE_REFUSED : SESSION_LINE_NONE;
 }
 
-/* A client set to TLS on a port that begins without: the commonest wrong setting. */
-static bool begins_with_tls(const struct session *session, struct bytes input)
-{
-	return input.len > 0 && input.at[0] == TLS_HANDSHAKE_RECORD &&
-	       session->line.len == 0 && !stream_is_tls(session->client);
-}
-
-static enum session_line refuse_tls(struct session *session)
-{
-	session->end = SESSION_TLS_FAILED;
-	log_say(LOG_INFO, "TLS failed",
-		"peer %s: the client begins with TLS on a port that begins without: set "
-		"it to STARTTLS (STLS) or to the port for TLS (995)",
-		session->peer);
-	return SESSION_LINE_NONE;
-}
-
 SUSPENDS enum session_line session_read_line(struct session *session, struct bytes *text)
 {
 	const uint64_t deadline_ms =
@@ -157,8 +128,8 @@ SUSPENDS enum session_line session_read_line(struct session *session, struct byt
 	for (;;) {
 		struct bytes input = stream_input(session->client);
 
-		if (begins_with_tls(session, input)) {
-			return refuse_tls(session);
+		if (tls_is_begun_too_early(session, input)) {
+			return SESSION_LINE_NONE;
 		}
 		const size_t before = input.len;
 		const enum pop3_line_result result =
@@ -328,21 +299,6 @@ SUSPENDS static void finish(struct session *session)
 	free(session);
 }
 
-SUSPENDS static bool start_tls(struct session *session)
-{
-	const struct config_limits *limits = &session->service->config->limits;
-	struct failure failure;
-
-	if (session->listener->tls != CONFIG_TLS_IMPLICIT ||
-	    stream_accept_tls(session->client, session->service->tls,
-			      loop_deadline_ms(limits->tls_ms), &failure)) {
-		return true;
-	}
-	session->end = SESSION_TLS_FAILED;
-	log_say(LOG_INFO, "TLS failed", "peer %s: %s", session->peer, failure.text);
-	return false;
-}
-
 /* How many sessions this address has, this one included. */
 static uint32_t same_address(const struct session *session)
 {
@@ -390,7 +346,8 @@ SUSPENDS void session_run(struct service *service, const struct config_listener 
 {
 	struct session *session = create(service, listener, client);
 
-	if (proxy_receive(session) && admit(session) && start_tls(session) &&
+	if (proxy_receive(session) && admit(session) &&
+	    (listener->tls != CONFIG_TLS_IMPLICIT || tls_start(session)) &&
 	    reply_ok(session, "popbridge ready") == NEXT_COMMAND &&
 	    authorization(session) == NEXT_STATE) {
 		drop_long_line(session);

@@ -3,6 +3,7 @@
  *
  * session.c        life, reading lines, the log line at the end
  * proxy.c          the PROXY header in front of everything
+ * tls.c            TLS with the client, and who may do without
  * authorization.c  AUTHORIZATION: until somebody is signed in
  * sign_in.c        a credential on its way upstream
  * transaction.c    TRANSACTION: a verb, a function
@@ -83,9 +84,6 @@ SUSPENDS enum next session_refuse_long_line(struct session *session);
 /* The client's stream failed: sets the end. Returns NEXT_CLOSE. */
 enum next session_client_failed(struct session *session, const struct failure *failure);
 
-/* May a password be sent on this connection? */
-bool session_allows_password(const struct session *session);
-
 /* Does its address stand for many people (shared-addresses, an unnamed PROXY client)? */
 bool session_is_from_many(const struct session *session);
 
@@ -116,6 +114,20 @@ SUSPENDS enum next reply_capabilities(struct session *session);
  * the peer from then on. False: hang up; session.end says why.
  */
 SUSPENDS bool proxy_receive(struct session *session);
+
+/* tls.c */
+
+/* May a password be sent on this connection? */
+bool session_allows_password(const struct session *session);
+
+/* Does the client speak TLS 1.0 or 1.1? */
+bool tls_is_legacy(const struct session *session);
+
+/* TLS from here on. False: hang up; session.end says why, and the log in plain words. */
+SUSPENDS bool tls_start(struct session *session);
+
+/* True: the client begins with TLS where it must not; as after false above. */
+bool tls_is_begun_too_early(struct session *session, struct bytes input);
 
 /* authorization.c, transaction.c, update.c */
 

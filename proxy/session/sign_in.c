@@ -110,17 +110,31 @@ SUSPENDS enum next sign_in_malformed(struct session *session)
 	return refuse(session, loop_now_ms(), &failure);
 }
 
-/* Who still signs in the old ways is what an operator wants to know before he ends them.
+/*
+ * Who still signs in the old ways is what an operator wants to know before he ends them.
+ * This very host is not worth a line: what it says crosses no network.
  */
 static void count_sign_in(const struct session *session)
 {
-	const struct bytes tls = bytes_of(stream_tls_text(session->client));
+	struct log_line line;
 
 	metrics_count(METRICS_SIGN_INS);
 	if (!stream_is_tls(session->client)) {
 		metrics_count(METRICS_SIGN_INS_WITHOUT_TLS);
-	} else if (bytes_has_prefix(tls, "TLSV1 ") || bytes_has_prefix(tls, "TLSV1.1 ")) {
+		if (config_is_for_this_host(session->listener)) {
+			return;
+		}
+	} else if (tls_is_legacy(session)) {
 		metrics_count(METRICS_SIGN_INS_LEGACY_TLS);
+	} else {
+		return;
+	}
+	if (log_begin(&line, LOG_INFO, "legacy sign-in")) {
+		log_string(&line, "session", session->id);
+		log_string(&line, "peer", session->peer);
+		log_text(&line, "user", buffer_bytes(&session->user));
+		log_string(&line, "tls", stream_tls_text(session->client));
+		log_end(&line);
 	}
 }
 

@@ -126,7 +126,8 @@ class Pki:
     def _leaf(self, name, names, days_from=-1, days_to=365, issuer="intermediate",
               usage="serverAuth", common_name=None, key_type="ec"):
         extensions = "basicConstraints=critical,CA:FALSE\n"
-        extensions += f"keyUsage=critical,digitalSignature\nextendedKeyUsage={usage}\n"
+        also = ",keyEncipherment" if key_type == "rsa" else ""
+        extensions += f"keyUsage=critical,digitalSignature{also}\nextendedKeyUsage={usage}\n"
         if names:
             extensions += "subjectAltName=" + ",".join(names) + "\n"
         subject = common_name or f"popbridge test {name}"

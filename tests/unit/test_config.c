@@ -8,6 +8,9 @@ static const char full[] = "listen:\n"
 			   "    plain-from: [192.0.2.0/24, \"2001:db8::/32\", 10.1.2.3]\n"
 			   "  - address: \"[::]:995\"\n"
 			   "    tls: implicit\n"
+			   "    certificates:\n"
+			   "      - {certificate: PEM, key: PEM}\n"
+			   "    legacy-tls-from: [198.51.100.0/24]\n"
 			   "    proxy-from: [10.0.0.0/8, \"fd00::/8\"]\n"
 			   "tls:\n"
 			   "  certificate: PEM\n"
@@ -94,9 +97,17 @@ static void test_every_listener_and_certificate_is_understood(void **state)
 	assert_true(config_networks_contain(&config->listeners[1].proxy_from, &outside));
 	assert_false(config_networks_contain(&config->listeners[1].proxy_from, &inside));
 	assert_int_equal(config->minimum_tls, TLS_1_3);
-	assert_int_equal(config->certificate_count, 2);
+	assert_int_equal(config->certificate_count, 3);
 	assert_string_equal(config->certificates[1].certificate, pem);
-	assert_string_equal(config->certificates[1].key, pem);
+	assert_string_equal(config->certificates[2].key, pem);
+	assert_int_equal(config->listeners[0].certificate_first, 0);
+	assert_int_equal(config->listeners[0].certificate_count, 2);
+	assert_int_equal(config->listeners[1].certificate_first, 2);
+	assert_int_equal(config->listeners[1].certificate_count, 1);
+	assert_int_equal(config->listeners[0].legacy_tls_from.count, 0);
+	assert_true(address_parse(bytes_of("198.51.100.7"), 1, &inside));
+	assert_true(
+		config_networks_contain(&config->listeners[1].legacy_tls_from, &inside));
 	config_free(config);
 }
 
@@ -428,7 +439,11 @@ static void test_the_description_names_every_effective_value(void **state)
 		"listen: 0.0.0.0:110, STARTTLS (STLS); signing in without TLS: 1",
 		"192.0.2.0/24, 2001:db8::/32, 10.1.2.3/32\n",
 		"listen: [::]:995, TLS from the first octet; only balancers, ",
-		"with a PROXY header, from: 10.0.0.0/8, fd00::/8\n",
+		"with a PROXY header, from: 10.0.0.0/8, fd00::/8; TLS 1.0 and 1.1 from: ",
+		"from: 198.51.100.0/24\n",
+		"some.pem on listen[0] (default)\n",
+		"some.pem on listen[1] (default)\n",
+		"note: listen[1] lets old devices in by TLS 1.0",
 		"tls: version 1.3 or later\n",
 		"state: var\n",
 		"workers: 3\n",

@@ -82,6 +82,19 @@ static void test_tls_needs_a_certificate(void **state)
 		       "listen[0].tls: starttls needs tls.certificate and tls.key");
 	listen_refused("address: \"0.0.0.0:995\", tls: implicit",
 		       "listen[0].tls: implicit needs tls.certificate");
+	listen_refused("address: \"127.0.0.1:1\", legacy-tls-from: [10.0.0.1]",
+		       "listen[0].legacy-tls-from: is for TLS, and tls is none");
+	refused(printed(ROUTE "listen: [{address: \"127.0.0.1:1\", certificates: "
+			      "[{certificate: %s, key: %s}]}]\n",
+			pem, pem),
+		"listen[0].certificates: is for TLS, and tls is none");
+	refused(printed(ROUTE "listen: [{address: \"127.0.0.1:1\", tls: implicit, "
+			      "certificates: [{certificate: %s}]}]\n",
+			pem),
+		"listen[0].certificates[0].key: is missing");
+	refused_with(ROUTE "listen: [{address: \"127.0.0.1:1\", tls: implicit, "
+			   "legacy-tls-from: [x]}]\n",
+		     2, "listen[0].legacy-tls-from[0]: ");
 	listen_refused("address: \"127.0.0.1:1\", tls: startls",
 		       "did you mean \"starttls\"?");
 }
@@ -118,7 +131,7 @@ static void test_certificate_and_key_come_together(void **state)
 		"tls.additional[0].certificate: is missing");
 	refused(printed(ROUTE "tls: {additional: [{certificate: %s, key: %s}]}\n", pem,
 			pem),
-		"tls.additional: is for further names");
+		"tls.additional: is for further ones");
 	refused(printed(ROUTE "    client-certificate: %s\n", pem),
 		"routes[0].client-certificate: has no client-key");
 	refused(printed(ROUTE "    client-key: %s\n", pem),
@@ -218,8 +231,9 @@ static void test_words_and_truth_values_are_checked(void **state)
 		      "mean \"careful\"?");
 	route_refused("forward-client: ip", "routes[0].forward-client: is \"none\"");
 	route_refused("when-locked: Share", "did you mean \"share\"?");
-	refused(ROUTE "tls: {minimum: 1.1}\n", "tls.minimum: is \"1.2\", \"1.3\" or "
-					       "\"1.0\"");
+	refused(ROUTE "tls: {minimum: 1.4}\n", "tls.minimum: is \"1.2\" or \"1.3\"");
+	refused(ROUTE "tls: {minimum: 1.0}\n", "legacy-tls-from");
+	refused(ROUTE "tls: {minimum: 1.1}\n", "legacy-tls-from");
 	refused(ROUTE "log: {format: jsn}\n", "did you mean \"json\"?");
 }
 
