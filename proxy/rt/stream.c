@@ -38,6 +38,7 @@ struct stream {
 	uint64_t octets_in, octets_out;
 	struct address peer;
 	char tls_text[64];
+	struct tls_offer *tls_offer; // owned
 };
 
 static void set_option(int fd, int level, int name, int value)
@@ -381,12 +382,25 @@ SUSPENDS bool stream_accept_tls(struct stream *stream, struct tls_server *server
 	if (!is_clean_for_tls(stream, failure)) {
 		return false;
 	}
+	struct tls_client_hello hello;
 	stream->ssl = tls_server_session(server, stream->fd, failure);
-	if (!stream->ssl || !handshake(stream, NULL, deadline_ms, failure)) {
+	if (!stream->ssl) {
 		return false;
 	}
-	describe(stream);
-	return true;
+	tls_client_hello_keep(stream->ssl, &hello);
+	bool good = handshake(stream, NULL, deadline_ms, failure);
+	if (good) {
+		describe(stream);
+	} else {
+		stream->tls_offer = tls_offer_new(stream->ssl, &hello);
+	}
+	tls_client_hello_forget(stream->ssl, &hello);
+	return good;
+}
+
+const struct tls_offer *stream_tls_offer(const struct stream *stream)
+{
+	return stream->tls_offer;
 }
 
 SUSPENDS bool stream_connect_tls(struct stream *stream, struct tls_client *client,
@@ -443,6 +457,7 @@ static SUSPENDS void end(struct stream *stream)
 	assert(!stream->waiter);
 	handle_close((uv_handle_t *)&stream->poll);
 	SSL_free(stream->ssl);
+	tls_offer_free(stream->tls_offer);
 	close(stream->fd);
 	stream_buffer_release(&stream->in);
 	stream_buffer_release(&stream->out);

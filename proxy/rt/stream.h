@@ -17,6 +17,7 @@
 #include "protocol/bytes.h"
 #include "proxy/rt/task.h"
 #include "proxy/rt/tls.h"
+#include "proxy/rt/tls_offer.h"
 
 #include <sys/socket.h>
 
@@ -61,6 +62,8 @@ SUSPENDS bool stream_accept_tls(struct stream *stream, struct tls_server *server
 SUSPENDS bool stream_connect_tls(struct stream *stream, struct tls_client *client,
 				 const char *host, uint64_t deadline_ms,
 				 struct failure *failure);
+/* After stream_accept_tls() failed in the handshake: what was the matter. Else NULL. */
+const struct tls_offer *stream_tls_offer(const struct stream *stream);
 bool stream_is_tls(const struct stream *stream);
 /* "TLSv1.3 TLS_AES_256_GCM_SHA384", or "none": static or owned by the stream. */
 const char *stream_tls_text(const struct stream *stream);

@@ -26,9 +26,8 @@ struct tls_certificate {
  * among the names they carry (exact or one leading wildcard label). Those with the same
  * names and keys of different kinds (RSA, ECDSA) stand side by side: a client gets the
  * one it can use. ALPN: "pop3", anything else offered is refused. No renegotiation, no
- * compression. A session is resumed only by the context that it began with.
- * FAILURE_PERMANENT names the file and what is wrong with it (absent, unreadable, not
- * PEM, key does not fit the certificate).
+ * compression. FAILURE_PERMANENT names the file and what is wrong with it (absent,
+ * unreadable, not PEM, key does not fit the certificate).
  */
 struct tls_server *tls_server_new(const struct tls_certificate *certificates,
 				  size_t count, enum tls_version minimum,

@@ -10,36 +10,46 @@
 
 struct explanation {
 	int reason; // SSL_R_...
+	enum tls_trouble trouble;
 	enum failure_kind kind;
 	const char *text; // continues "the peer ..."
 	const char *advice;
 };
 
-#define NOT_TLS "does not speak TLS on this port"
-#define ADVISE_PORT "check the port, and whether TLS starts at once or by a command there"
-#define NO_VERSION "and this side have no TLS version in common"
-#define ADVISE_VERSION "the older side has to be brought to TLS 1.2"
+#define NOT_TLS                                                                          \
+	TLS_TROUBLE_NO_TLS, FAILURE_PROTOCOL, "does not speak TLS on this port",         \
+		"check the port, and whether TLS starts at once or by a command there"
+#define NO_VERSION                                                                       \
+	TLS_TROUBLE_VERSION, FAILURE_PROTOCOL,                                           \
+		"and this side have no TLS version in common",                           \
+		"the older side has to be brought to TLS 1.2"
+#define NO_CIPHER                                                                        \
+	TLS_TROUBLE_CIPHER, FAILURE_PROTOCOL, "and this side have no cipher in common",  \
+		NULL
+#define NO_SIGNATURE                                                                     \
+	TLS_TROUBLE_CIPHER, FAILURE_PROTOCOL,                                            \
+		"and this side have no signature algorithm in common", NULL
 
 static const struct explanation explanations[] = {
-	{ SSL_R_WRONG_VERSION_NUMBER, FAILURE_PROTOCOL, NOT_TLS, ADVISE_PORT },
-	{ SSL_R_HTTP_REQUEST, FAILURE_PROTOCOL, NOT_TLS, ADVISE_PORT },
-	{ SSL_R_HTTPS_PROXY_REQUEST, FAILURE_PROTOCOL, NOT_TLS, ADVISE_PORT },
-	{ SSL_R_UNKNOWN_PROTOCOL, FAILURE_PROTOCOL, NOT_TLS, ADVISE_PORT },
-	{ SSL_R_PACKET_LENGTH_TOO_LONG, FAILURE_PROTOCOL, NOT_TLS, ADVISE_PORT },
-	{ SSL_R_RECORD_LENGTH_MISMATCH, FAILURE_PROTOCOL, NOT_TLS, ADVISE_PORT },
-	{ SSL_R_UNSUPPORTED_PROTOCOL, FAILURE_PROTOCOL, NO_VERSION, ADVISE_VERSION },
-	{ SSL_R_NO_PROTOCOLS_AVAILABLE, FAILURE_PROTOCOL, NO_VERSION, ADVISE_VERSION },
-	{ SSL_R_VERSION_TOO_LOW, FAILURE_PROTOCOL, NO_VERSION, ADVISE_VERSION },
-	{ SSL_R_TLSV1_ALERT_PROTOCOL_VERSION, FAILURE_PROTOCOL, NO_VERSION,
-	  ADVISE_VERSION },
-	{ SSL_R_NO_SHARED_CIPHER, FAILURE_PROTOCOL,
-	  "and this side have no cipher in common", NULL },
-	{ SSL_R_NO_APPLICATION_PROTOCOL, FAILURE_PROTOCOL,
+	{ SSL_R_WRONG_VERSION_NUMBER, NOT_TLS },
+	{ SSL_R_HTTP_REQUEST, NOT_TLS },
+	{ SSL_R_HTTPS_PROXY_REQUEST, NOT_TLS },
+	{ SSL_R_UNKNOWN_PROTOCOL, NOT_TLS },
+	{ SSL_R_PACKET_LENGTH_TOO_LONG, NOT_TLS },
+	{ SSL_R_RECORD_LENGTH_MISMATCH, NOT_TLS },
+	{ SSL_R_UNSUPPORTED_PROTOCOL, NO_VERSION },
+	{ SSL_R_NO_PROTOCOLS_AVAILABLE, NO_VERSION },
+	{ SSL_R_VERSION_TOO_LOW, NO_VERSION },
+	{ SSL_R_TLSV1_ALERT_PROTOCOL_VERSION, NO_VERSION },
+	{ SSL_R_NO_SHARED_CIPHER, NO_CIPHER },
+	{ SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM, NO_SIGNATURE },
+	{ SSL_R_NO_SHARED_SIGNATURE_ALGORITHMS, NO_SIGNATURE },
+	{ SSL_R_NO_APPLICATION_PROTOCOL, TLS_TROUBLE_OTHER, FAILURE_PROTOCOL,
 	  "asks by ALPN for another protocol than pop3", NULL },
-	{ SSL_R_DH_KEY_TOO_SMALL, FAILURE_PROTOCOL,
+	{ SSL_R_DH_KEY_TOO_SMALL, TLS_TROUBLE_OTHER, FAILURE_PROTOCOL,
 	  "uses a Diffie-Hellman key that is too short", NULL },
-	{ SSL_R_UNEXPECTED_EOF_WHILE_READING, FAILURE_PEER_GONE, "cut the connection",
-	  NULL },
+	{ SSL_R_UNEXPECTED_EOF_WHILE_READING, TLS_TROUBLE_LEFT, FAILURE_PEER_GONE,
+	  "cut the connection", NULL },
 };
 
 static const struct explanation *explain(unsigned long error)
@@ -178,4 +188,28 @@ bool tls_handshake_failure(SSL *ssl, int result, int socket_error, const char *h
 	}
 	tls_session_failure(ssl, result, socket_error, failure);
 	return failure_prefix(failure, "TLS handshake");
+}
+
+/* Alerts about our certificate (RFC 8446 6.2): from bad_certificate to unknown_ca. */
+static bool is_distrust(unsigned long error)
+{
+	const int alert = ERR_GET_REASON(error) - SSL_AD_REASON_OFFSET;
+
+	return is_alert(error) && ((alert >= SSL_AD_BAD_CERTIFICATE &&
+				    alert <= SSL_AD_CERTIFICATE_UNKNOWN) ||
+				   alert == SSL_AD_UNKNOWN_CA);
+}
+
+enum tls_trouble tls_handshake_trouble(void)
+{
+	const unsigned long error = ERR_peek_error();
+	const struct explanation *explanation = explain(error);
+
+	if (explanation) {
+		return explanation->trouble;
+	}
+	if (is_distrust(error)) {
+		return TLS_TROUBLE_DISTRUST;
+	}
+	return error == 0 ? TLS_TROUBLE_LEFT : TLS_TROUBLE_OTHER;
 }

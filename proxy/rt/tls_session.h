@@ -5,7 +5,9 @@
 #ifndef PROXY_RT_TLS_SESSION_H
 #define PROXY_RT_TLS_SESSION_H
 
+#include "protocol/buffer.h"
 #include "proxy/rt/tls.h"
+#include "proxy/rt/tls_offer.h"
 
 #include <openssl/ssl.h>
 
@@ -29,5 +31,19 @@ bool tls_session_failure(SSL *ssl, int result, int socket_error, struct failure 
 /* The same for a handshake. host: whom we called, NULL on the server side. */
 bool tls_handshake_failure(SSL *ssl, int result, int socket_error, const char *host,
 			   struct failure *failure);
+/* What kind of trouble OpenSSL's error queue speaks of. */
+enum tls_trouble tls_handshake_trouble(void);
+
+/* tls_offer.c: the client's first message, kept during a handshake. */
+struct tls_client_hello {
+	struct buffer message; // from the handshake type on, maybe not all of it
+	bool old_form;         // SSL 2.0's
+};
+
+void tls_client_hello_keep(SSL *ssl, struct tls_client_hello *kept);
+void tls_client_hello_forget(SSL *ssl, struct tls_client_hello *kept);
+
+/* After a handshake failed. Owned by the caller. */
+struct tls_offer *tls_offer_new(SSL *ssl, const struct tls_client_hello *kept);
 
 #endif

@@ -28,11 +28,141 @@ bool tls_is_legacy(const struct session *session)
 	return bytes_has_prefix(text, "TLSV1 ") || bytes_has_prefix(text, "TLSV1.1 ");
 }
 
+#define ONLY_WITHOUT_TLS                                                                 \
+	"it can only come without TLS: name its network in plain-from of a listener "    \
+	"with tls: none or starttls, and turn TLS off in it"
+
+/* No version in common. */
+static bool explain_version(const struct tls_offer *offer, struct failure *failure)
+{
+	char unknown[8];
+
+	if (!offer->given || offer->newest > TLS_HELLO_1_2) {
+		return false;
+	}
+	failure_set(
+		failure, failure->kind,
+		"TLS handshake: no TLS version in common: the client knows %s at most",
+		tls_hello_version_name(offer->newest, unknown));
+	if (offer->newest < TLS_HELLO_1_0) {
+		return failure_advise(failure, ONLY_WITHOUT_TLS);
+	}
+	if (offer->newest == TLS_HELLO_1_2) {
+		return failure_advise(failure, "tls.minimum: \"1.2\" lets it in");
+	}
+	if (offer->hopeless) {
+		return failure_advise(failure, ONLY_WITHOUT_TLS);
+	}
+	return failure_advise(failure, "bring it to TLS 1.2, or name its network in the "
+				       "listener's legacy-tls-from");
+}
+
+/* No cipher in common. */
+static bool explain_cipher(const struct tls_offer *offer, struct failure *failure)
+{
+	if (offer->hopeless) {
+		failure_set(failure, failure->kind,
+			    "TLS handshake: no cipher in common: the client knows only "
+			    "such as RC4 and 3DES, which are no longer there");
+		return failure_advise(failure, ONLY_WITHOUT_TLS);
+	}
+	if (offer->lacks_rsa) {
+		return failure_advise(failure,
+				      "it may be too old for ECDSA: show an RSA "
+				      "certificate for the same names beside it");
+	}
+	return failure_advise(failure,
+			      "see offered_ciphers; where it is old, its network "
+			      "may be named in legacy-tls-from");
+}
+
+/* Nothing, or something else than TLS. */
+static bool explain_no_tls(const struct session *session, struct failure *failure)
+{
+	const bool at_once = session->listener->tls == CONFIG_TLS_IMPLICIT;
+	const bool silence = failure->kind == FAILURE_TIMEOUT;
+
+	if (silence) {
+		failure_set(
+			failure, failure->kind,
+			at_once ? "the client sent nothing: one that is set to no "
+				  "encryption or STARTTLS waits for a greeting, which "
+				  "comes within TLS on this port"
+				: "the client said STLS and then nothing");
+	} else {
+		failure_set(failure, failure->kind,
+			    at_once ? "plain text on a port for TLS: the client does not "
+				      "speak TLS on this port"
+				    : "plain text after STLS: the client does not begin "
+				      "with TLS");
+	}
+	return failure_advise(failure, at_once ? "set it to SSL/TLS, or to the port for "
+						 "STARTTLS or no encryption (110)"
+					       : NULL);
+}
+
+/* What it means and what to do, where that can be said. */
+static void explain(const struct session *session, const struct tls_offer *offer,
+		    struct failure *failure)
+{
+	switch (offer->trouble) {
+	case TLS_TROUBLE_OTHER:
+		return;
+	case TLS_TROUBLE_SILENCE:
+		if (failure->kind != FAILURE_TIMEOUT) {
+			return;
+		}
+		// fallthrough
+	case TLS_TROUBLE_NO_TLS:
+		explain_no_tls(session, failure);
+		return;
+	case TLS_TROUBLE_VERSION:
+		explain_version(offer, failure);
+		return;
+	case TLS_TROUBLE_CIPHER:
+		explain_cipher(offer, failure);
+		return;
+	case TLS_TROUBLE_DISTRUST:
+		failure_prefix(failure, "the client does not accept our certificate");
+		failure_advise(
+			failure,
+			"show one, with its chain, of an authority the client knows "
+			"and for the name it connects to; or let the client accept "
+			"this one");
+		return;
+	case TLS_TROUBLE_LEFT:
+		failure_advise(failure, "if it always does: it may not accept our "
+					"certificate, or no version or cipher we offer");
+		return;
+	}
+}
+
+static void log_offer(const struct tls_offer *offer, struct log_line *line)
+{
+	if (offer && offer->given) {
+		log_text(line, "offered_versions", buffer_bytes(&offer->versions));
+		log_text(line, "offered_ciphers", buffer_bytes(&offer->ciphers));
+		log_text(line, "offered_name", buffer_bytes(&offer->name));
+		log_text(line, "offered_protocols", buffer_bytes(&offer->protocols));
+	}
+}
+
+/* Who came and went without an octet looked at the port, and is not worth a line. */
+static enum log_level level_of(const struct tls_offer *offer,
+			       const struct failure *failure)
+{
+	return offer && offer->trouble == TLS_TROUBLE_SILENCE &&
+			       failure->kind != FAILURE_TIMEOUT
+		       ? LOG_DEBUG
+		       : LOG_INFO;
+}
+
 static void log_failure(const struct session *session, const struct failure *failure)
 {
+	const struct tls_offer *offer = stream_tls_offer(session->client);
 	struct log_line line;
 
-	if (!log_begin(&line, LOG_INFO, "TLS failed")) {
+	if (!log_begin(&line, level_of(offer, failure), "TLS failed")) {
 		return;
 	}
 	log_string(&line, "session", session->id);
@@ -41,6 +171,7 @@ static void log_failure(const struct session *session, const struct failure *fai
 	if (failure->advice) {
 		log_string(&line, "advice", failure->advice);
 	}
+	log_offer(offer, &line);
 	log_end(&line);
 }
 
@@ -65,6 +196,9 @@ SUSPENDS bool tls_start(struct session *session)
 		return true;
 	}
 	session->end = SESSION_TLS_FAILED;
+	if (stream_tls_offer(session->client)) {
+		explain(session, stream_tls_offer(session->client), &failure);
+	}
 	log_failure(session, &failure);
 	return false;
 }
