@@ -4,10 +4,12 @@ import hashlib
 import json
 import os
 import re
+import signal
 import ssl
+import subprocess
 
 import pytest
-from engine import HOST, PEER, run
+from engine import HOST, PEER, run, wait_until
 
 LOCKED = ["--read-only", "--cap-drop", "all", "--security-opt", "no-new-privileges"]
 USERS = [None, "4321:4321"]  # the image's own, and one it has never heard of
@@ -45,7 +47,11 @@ def test_the_image_says_what_it_needs(host):
     assert list(config["Volumes"]) == ["/var/lib/popbridge"]
     assert config["Entrypoint"] == ["/usr/sbin/popbridge"]
     assert set(config["ExposedPorts"]) == {"1110/tcp", "1995/tcp", "9110/tcp"}
-    assert config["Labels"]["org.opencontainers.image.title"] == "popbridge"
+    labels = config["Labels"]
+    assert labels["org.opencontainers.image.title"] == "popbridge"
+    assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
+    said = host.podman("run", "--rm", "--network", "none", "localhost/popbridge", "--version")
+    assert said.stdout == f"popbridge {labels['org.opencontainers.image.version']}\n"
     check = configuration(host)["Healthcheck"]
     assert check["Test"] == ["CMD", "/usr/sbin/popbridge", "health"]
 
@@ -151,10 +157,72 @@ def test_stop_ends_it_with_exit_code_0(bridge_to, user):
     assert "event=stopping" in bridge.log
 
 
-def test_health_is_told(bridge_to, host):
-    bridge = bridge_to()
+def is_healthy(host, bridge):
     done = host.podman("healthcheck", "run", bridge.name, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr + bridge.log
+    print(done.stdout, done.stderr)
+    return done.returncode == 0
+
+
+def test_the_health_check_tells_well_from_ill(bridge_to, host):
+    bridge = bridge_to()
+    assert is_healthy(host, bridge), bridge.log
+    master = bridge.state["Pid"]
+    with open(f"/proc/{master}/task/{master}/children", encoding="ascii") as children:
+        roles = [int(role) for role in children.read().split()]
+    for role in roles:
+        os.kill(role, signal.SIGSTOP)
+    try:
+        assert not is_healthy(host, bridge)
+    finally:
+        for role in roles:
+            os.kill(role, signal.SIGCONT)
+    wait_until(lambda: is_healthy(host, bridge), 20, "it is well again")
+
+
+def test_health_metrics_and_status_page_are_on_the_containers_address(bridge_to, host):
+    bridge_to("-p", "9110:9110")
+    assert '"status":"ok"' in host.curl("-f", f"http://{HOST}:9110/ready").stdout
+    assert "popbridge_sessions" in host.curl("-f", f"http://{HOST}:9110/metrics").stdout
+    assert "All is well" in host.curl("-f", f"http://{HOST}:9110/").stdout
+    by_name = host.curl("--resolve", f"evil.example:9110:{HOST}", "-o", "/dev/null",
+                        "-w", "%{http_code}", "http://evil.example:9110/").stdout
+    assert by_name == "421"
+
+
+class Session:
+    """A POP3 session over TLS from outside, command by command."""
+
+    def __init__(self, host):
+        self.process = subprocess.Popen(
+            ["nsenter", f"--net=/run/netns/{host.peer}", "openssl", "s_client", "-quiet",
+             "-connect", f"{HOST}:1995"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL, text=True)
+        assert self.process.stdout.readline().startswith("+OK")
+        assert self.say("USER demo").startswith("+OK")
+        assert self.say("PASS demo").startswith("+OK")
+
+    def say(self, command):
+        self.process.stdin.write(f"{command}\r\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline()
+
+    def close(self):
+        self.process.kill()
+        self.process.communicate()
+
+
+def test_sessions_end_in_their_own_time_when_it_is_stopped(bridge_to, host):
+    bridge = bridge_to()
+    session = Session(host)
+    try:
+        host.podman("kill", "-s", "TERM", bridge.name)
+        bridge.wait_log("event=stopping")
+        assert session.say("STAT").startswith("+OK 3 ")
+        assert bridge.state["Running"]
+        assert session.say("QUIT").startswith("+OK")
+    finally:
+        session.close()
+    assert bridge.wait_end() == 0
 
 
 @pytest.mark.parametrize("kept", ["nothing", "what another user left"])
