@@ -3,16 +3,18 @@
  */
 #include "proxy/cli/cli.h"
 #include "proxy/ops/role.h"
+#include "proxy/ops/upgrade.h"
 
 #include <argp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 static const char help[] =
 	"Usage: popbridge [serve] [-c FILE] [IMAP-URL]\n"
 	"  or:  popbridge check [FILE]\n"
 	"  or:  popbridge probe [-c FILE] USER\n"
-	"  or:  popbridge status|health [-c FILE]\n"
+	"  or:  popbridge status|health|upgrade [-c FILE]\n"
 	"POP3 in front of IMAP: a bridging proxy.\n"
 	"\n"
 	"  serve    speak POP3 to clients and IMAP to servers (the default)\n"
@@ -20,6 +22,7 @@ static const char help[] =
 	"  probe    sign a user in upstream, step by step\n"
 	"  status   what the service that runs is doing\n"
 	"  health   can it serve? The exit code says\n"
+	"  upgrade  let the service that runs become the program that is installed now\n"
 	"\n"
 	"popbridge imaps://imap.example.com needs no configuration: POP3 on "
 	"127.0.0.1:1110.\n"
@@ -30,7 +33,7 @@ static const struct {
 	int (*run)(int argc, char **argv);
 } subcommands[] = {
 	{ "serve", cli_serve },   { "check", cli_check },   { "probe", cli_probe },
-	{ "status", cli_status }, { "health", cli_health },
+	{ "status", cli_status }, { "health", cli_health }, { "upgrade", cli_upgrade },
 };
 
 /* argp names the program in its messages by argv[0]. */
@@ -47,6 +50,12 @@ int main(int argc, char **argv)
 {
 	argp_program_version = "popbridge " POPBRIDGE_VERSION;
 	argp_err_exit_status = 2;
+	prctl(PR_SET_NAME, "popbridge"); // an exec by descriptor leaves its number
+	const int handover = upgrade_inherited();
+
+	if (handover >= 0) {
+		return cli_resume(handover);
+	}
 	if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-?") == 0)) {
 		fputs(help, stdout);
 		return 0;

@@ -17,6 +17,11 @@ int cli_check(int argc, char **argv);
 int cli_probe(int argc, char **argv);
 int cli_status(int argc, char **argv);
 int cli_health(int argc, char **argv);
+/* popbridge upgrade [-c FILE] [--pid PID] */
+int cli_upgrade(int argc, char **argv);
+
+/* Not for people: what another program that ran in this process handed over goes on. */
+int cli_resume(int handover_fd);
 
 /*
  * The configuration of source, of the default file where it names nothing (source is

@@ -3,10 +3,14 @@
  */
 #include "proxy/cli/cli.h"
 
+#include "proxy/cli/environment.h"
 #include "proxy/ops/master.h"
 
 #include <argp.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 struct serve_arguments {
 	const char *path;
@@ -77,4 +81,49 @@ int cli_serve(int argc, char **argv)
 	cli_protect_memory();
 	raise_descriptor_limit();
 	return master_run(&source, config, text_fd);
+}
+
+/* What environment_yaml() gave the program before, back from the configuration's text. */
+static bool take_text(const struct handover *handover, struct buffer *text,
+		      struct source *source)
+{
+	if (!handover->is_text) {
+		return true;
+	}
+	buffer_init(text, ENVIRONMENT_MAX);
+	source->text = source_text(handover->text_fd, text);
+	return source->text != NULL;
+}
+
+int cli_resume(int handover_fd)
+{
+	struct config_errors errors = { 0 };
+	struct handover handover;
+	struct failure failure = { .text = "a descriptor is not open" };
+	struct buffer text = { 0 };
+	struct source source;
+	struct config *config;
+
+	cli_protect_memory();
+	if (!handover_read(handover_fd, &handover, &failure) ||
+	    !handover_keep(&handover, false)) {
+		fprintf(stderr, "popbridge: the hand-over is not usable: %s\n",
+			failure.text);
+		return 1;
+	}
+	close(handover_fd);
+	source = (struct source){ .path = handover.path, .url = handover.url };
+	config = source_from_descriptor(fcntl(handover.text_fd, F_DUPFD_CLOEXEC, 0),
+					&errors);
+	if (!config || !take_text(&handover, &text, &source)) {
+		fprintf(stderr, "popbridge: the configuration handed over: %.*s\n",
+			(int)errors.text.len, errors.text.data);
+		return 1;
+	}
+	const int result = master_resume(&source, &handover, config);
+
+	config_errors_release(&errors);
+	handover_release(&handover);
+	buffer_release(&text);
+	return result;
 }

@@ -341,8 +341,16 @@ static SUSPENDS void tick_on(void *argument)
 struct keeper *keeper_open(const char *state_directory,
 			   const struct config_limits *limits, struct failure *failure)
 {
+	return keeper_open_from(state_directory, -1, limits, failure);
+}
+
+struct keeper *keeper_open_from(const char *state_directory, int memory,
+				const struct config_limits *limits,
+				struct failure *failure)
+{
 	unsigned char key[THROTTLE_KEY_BYTES];
-	struct store *store = store_open(state_directory, failure);
+	struct store *store = state_directory ? store_open(state_directory, failure)
+					      : store_open_memory(memory, failure);
 
 	if (!store) {
 		return NULL;
@@ -355,6 +363,7 @@ struct keeper *keeper_open(const char *state_directory,
 	struct keeper *keeper = memory_new(sizeof(*keeper));
 
 	keeper->store = store;
+	keeper->is_in_memory = !state_directory;
 	store_throttle_key(store, key);
 	keeper->throttle = throttle_new(limits->sign_in_delay_min_ms,
 					limits->sign_in_delay_max_ms, PLACES, key);
@@ -372,13 +381,11 @@ void keeper_limit(struct keeper *keeper, const struct config_limits *limits)
 		       limits->sign_in_delay_max_ms);
 }
 
-SUSPENDS void keeper_close(struct keeper *keeper)
+/* Nobody is served any more, and the store has everything. */
+static SUSPENDS void settle(struct keeper *keeper)
 {
 	size_t cursor = 0;
 
-	if (!keeper) {
-		return;
-	}
 	for (struct worker *worker; (worker = keeper->workers);) {
 		task_cancel(worker->task);
 		let_go(worker, FAILURE_CANCELLED);
@@ -387,9 +394,34 @@ SUSPENDS void keeper_close(struct keeper *keeper)
 	task_join(keeper->ticker);
 	join_leaving(keeper);
 	save_places(keeper, SIZE_MAX, &cursor);
+	store_commit(keeper->store);
+}
+
+static void release(struct keeper *keeper)
+{
 	store_close(keeper->store);
 	throttle_free(keeper->throttle);
 	suspects_free(keeper->suspects);
 	lock_table_free(keeper->locks);
 	free(keeper);
+}
+
+SUSPENDS void keeper_close(struct keeper *keeper)
+{
+	if (keeper) {
+		settle(keeper);
+		release(keeper);
+	}
+}
+
+SUSPENDS int keeper_close_to_memory(struct keeper *keeper)
+{
+	int memory = -1;
+
+	settle(keeper);
+	if (keeper->is_in_memory) {
+		memory = store_copy(keeper->store);
+	}
+	release(keeper);
+	return memory;
 }

@@ -21,6 +21,14 @@ struct keeper *keeper_open(const char *state_directory,
 			   const struct config_limits *limits, struct failure *failure);
 
 /*
+ * The same, beginning with what keeper_close_to_memory() of another one gave; -1:
+ * nothing. It stays the caller's, and with a state directory it is not looked at.
+ */
+struct keeper *keeper_open_from(const char *state_directory, int memory,
+				const struct config_limits *limits,
+				struct failure *failure);
+
+/*
  * A worker is at the other end of this descriptor (taken over): served by a task of its
  * own. All workers that live when the keeper starts have to be given to it before the
  * loop runs: no lock is granted until each of them has declared what it holds, or had a
@@ -33,5 +41,8 @@ void keeper_limit(struct keeper *keeper, const struct config_limits *limits);
 
 /* Writes what is in memory, closes the store. Workers' channels are closed. */
 SUSPENDS void keeper_close(struct keeper *keeper); // NULL is fine
+
+/* The same. A keeper without a state directory leaves a memory file; else -1. */
+SUSPENDS int keeper_close_to_memory(struct keeper *keeper);
 
 #endif

@@ -43,6 +43,7 @@ struct worker {
 
 struct keeper {
 	struct store *store;
+	bool is_in_memory;
 	struct throttle *throttle;
 	struct suspects *suspects;
 	struct lock_table *locks;

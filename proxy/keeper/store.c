@@ -15,6 +15,7 @@
 
 #include "proxy/base/log.h"
 #include "proxy/base/memory.h"
+#include "proxy/keeper/store_copy.h"
 #include "proxy/keeper/store_directory.h"
 #include "proxy/keeper/store_schema.h"
 #include "proxy/rt/keyed_hash.h"
@@ -84,18 +85,6 @@ static bool prepare(struct store *store)
 	return store->is_prepared;
 }
 
-static bool is_whole(struct store *store)
-{
-	sqlite3_stmt *check = NULL;
-	bool whole = sqlite3_prepare_v2(store->db, "PRAGMA quick_check(1)", -1, &check,
-					NULL) == SQLITE_OK &&
-		     sqlite3_step(check) == SQLITE_ROW &&
-		     strcmp((const char *)sqlite3_column_text(check, 0), "ok") == 0;
-
-	sqlite3_finalize(check);
-	return whole;
-}
-
 static bool unusable(struct store *store, const char *path, struct failure *failure)
 {
 	int code = sqlite3_errcode(store->db);
@@ -125,7 +114,7 @@ static bool set_up(struct store *store, const char *path, struct failure *failur
 			   "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
 			   "PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF;"
 			   "PRAGMA journal_size_limit = 4194304") ||
-	    !is_whole(store)) {
+	    !store_schema_is_whole(store->db)) {
 		return unusable(store, path, failure);
 	}
 	if (!store_schema_bring(store->db, store->lock_fd >= 0 ? path : NULL,
@@ -138,18 +127,22 @@ static bool set_up(struct store *store, const char *path, struct failure *failur
 	return true;
 }
 
-static bool open_file(struct store *store, const char *path, struct failure *failure)
+static bool open_file(struct store *store, const char *path, int copy,
+		      struct failure *failure)
 {
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
 
 	if (sqlite3_open_v2(path, &store->db, flags, NULL) != SQLITE_OK) {
 		return unusable(store, path, failure);
 	}
+	if (copy >= 0 && !store_copy_read(store->db, copy)) {
+		return unusable(store, "handed over", failure);
+	}
 	sqlite3_busy_timeout(store->db, 1000); // `popbridge status` may be reading
 	return set_up(store, path, failure);
 }
 
-struct store *store_open(const char *directory, struct failure *failure)
+static struct store *open_store(const char *directory, int copy, struct failure *failure)
 {
 	struct store *store = memory_new(sizeof(*store));
 	char path[STORE_PATH_MAX] = ":memory:";
@@ -161,12 +154,27 @@ struct store *store_open(const char *directory, struct failure *failure)
 		len = snprintf(path, sizeof(path), "%s/popbridge.db", directory);
 	}
 	if ((directory && store->lock_fd < 0) || len < 0 || (size_t)len >= sizeof(path) ||
-	    !open_file(store, path, failure)) {
+	    !open_file(store, path, copy, failure)) {
 		store_close(store);
 		return NULL;
 	}
 	store_count_failing(store);
 	return store;
+}
+
+struct store *store_open(const char *directory, struct failure *failure)
+{
+	return open_store(directory, -1, failure);
+}
+
+struct store *store_open_memory(int copy, struct failure *failure)
+{
+	return open_store(NULL, copy, failure);
+}
+
+int store_copy(struct store *store)
+{
+	return store_copy_write(store->db);
 }
 
 void store_close(struct store *store)

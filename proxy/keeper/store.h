@@ -20,6 +20,13 @@ struct store;
 /* directory NULL: in memory. Failures as keeper_open() in keeper.h. */
 struct store *store_open(const char *directory, struct failure *failure);
 
+/* In memory, beginning with what store_copy() gave (-1: empty), which stays the
+ * caller's. */
+struct store *store_open_memory(int copy, struct failure *failure);
+
+/* Everything that was committed, as a memory file of the caller's. -1: no memory. */
+int store_copy(struct store *store);
+
 /* Commits. NULL is fine. */
 void store_close(struct store *store);
 

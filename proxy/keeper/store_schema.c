@@ -151,3 +151,15 @@ bool store_schema_bring(sqlite3 *db, const char *path, const struct store_schema
 	}
 	return true;
 }
+
+bool store_schema_is_whole(sqlite3 *db)
+{
+	sqlite3_stmt *check = NULL;
+	bool whole = sqlite3_prepare_v2(db, "PRAGMA quick_check(1)", -1, &check, NULL) ==
+			     SQLITE_OK &&
+		     sqlite3_step(check) == SQLITE_ROW &&
+		     strcmp((const char *)sqlite3_column_text(check, 0), "ok") == 0;
+
+	sqlite3_finalize(check);
+	return whole;
+}

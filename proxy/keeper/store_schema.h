@@ -25,4 +25,7 @@ extern const struct store_schema store_schema;
 bool store_schema_bring(sqlite3 *db, const char *path, const struct store_schema *schema,
 			struct failure *failure);
 
+/* Do its pages fit together? */
+bool store_schema_is_whole(sqlite3 *db);
+
 #endif

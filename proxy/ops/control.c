@@ -38,9 +38,11 @@ SUSPENDS bool control_receive(struct channel *channel, struct control_message *m
 		channel_receive(channel, text, &len, descriptors, deadline_ms, failure);
 
 	if (good) {
-		good = len == sizeof(*message);
+		good = len >= CONTROL_FIRST_BYTES;
 		if (good) {
-			memcpy(message, text, sizeof(*message));
+			*message = (struct control_message){ 0 };
+			memcpy(message, text,
+			       len < sizeof(*message) ? len : sizeof(*message));
 			good = message->version == CONTROL_VERSION;
 		}
 		if (!good) {

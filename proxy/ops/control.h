@@ -1,7 +1,8 @@
 /*
  * What the master and its roles say to each other over descriptor 3 of a role. Both are
- * the same program, so a message is a struct; but an old worker may still hear a newer
- * master's DRAIN, so the fields stay where they are.
+ * the same program, so a message is a struct; but after an upgrade an old worker hears a
+ * newer master, so fields stay where they are and new ones come behind them: a shorter
+ * message is read as if zeros followed, and of a longer one what is known.
  */
 #ifndef PROXY_OPS_CONTROL_H
 #define PROXY_OPS_CONTROL_H
@@ -23,6 +24,8 @@ enum control_type {
 	CONTROL_READY, // started: serves from now on
 	/* master to role */
 	CONTROL_SETTING, // descriptor: a new configuration's text, for the keeper
+	/* role to master */
+	CONTROL_STORE, // descriptor: what a keeper that leaves kept in memory
 };
 
 struct control_message {
@@ -32,7 +35,10 @@ struct control_message {
 	uint32_t milliseconds;                // DRAIN
 	unsigned char key[CONTROL_KEY_BYTES]; // START: for keyed hashes, one per start
 	uint32_t row;                         // START: the worker's in the metrics
+	uint32_t has_store; // START: 1: behind the metrics is the store of CONTROL_STORE
 };
+
+#define CONTROL_FIRST_BYTES offsetof(struct control_message, has_store) // version 1's
 
 SUSPENDS bool control_send(struct channel *channel, const struct control_message *message,
 			   const struct channel_descriptors *descriptors,

@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 struct door_sockets {
@@ -112,6 +113,22 @@ bool doors_open(struct doors *doors, const struct config *config, size_t slots,
 	}
 	close_unwanted(doors, config);
 	return true;
+}
+
+void doors_adopt(struct doors *doors, const struct config *config, size_t slots,
+		 const int *sockets)
+{
+	doors->slots = slots;
+	doors->count = config->listener_count;
+	doors->list = memory_new_array(doors->count + 1, sizeof(*doors->list));
+	for (size_t i = 0; i < doors->count; i++) {
+		doors->list[i] = (struct door_sockets){
+			.asked = config->listeners[i].address,
+			.nth = nth_of(config, i),
+			.sockets = memory_new_array(slots, sizeof(int)),
+		};
+		memcpy(doors->list[i].sockets, sockets + i * slots, slots * sizeof(int));
+	}
 }
 
 int doors_socket(const struct doors *doors, const struct config *config, size_t index,

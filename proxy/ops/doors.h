@@ -20,6 +20,10 @@ struct doors {
 bool doors_open(struct doors *doors, const struct config *config, size_t slots,
 		struct failure *failure);
 
+/* Bound by another program: for each listener of config one for each slot. */
+void doors_adopt(struct doors *doors, const struct config *config, size_t slots,
+		 const int *sockets);
+
 /* The socket of config's listener `index` for this slot; the doors keep it. */
 int doors_socket(const struct doors *doors, const struct config *config, size_t index,
 		 size_t slot);

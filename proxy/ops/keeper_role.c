@@ -8,6 +8,8 @@
 #include "proxy/ops/source.h"
 
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 /* The state directory is another only after a restart. */
 static void take_setting(struct keeper *keeper, int text_fd)
@@ -42,12 +44,46 @@ SUSPENDS static void obey(struct role *role, struct keeper *keeper)
 	free(descriptors);
 }
 
+/* The store of a predecessor that kept it in memory; -1: there is none. */
+static int take_store(struct role *role)
+{
+	struct channel_descriptors *all = &role->descriptors;
+	const int store = role->start.has_store && all->count > 0 ? all->list[0] : -1;
+
+	if (store >= 0) {
+		all->count--;
+		memmove(all->list, all->list + 1, all->count * sizeof(all->list[0]));
+	}
+	return store;
+}
+
+/* What is only in memory goes to the next keeper, by way of the master. */
+SUSPENDS static void leave(struct role *role, struct keeper *keeper)
+{
+	const struct control_message message = { .type = CONTROL_STORE };
+	struct channel_descriptors *one = memory_new(sizeof(*one));
+	struct failure ignored;
+
+	one->list[0] = keeper_close_to_memory(keeper);
+	one->count = 1;
+	if (one->list[0] >= 0) {
+		control_send(role->channel, &message, one, &ignored);
+		close(one->list[0]);
+	}
+	free(one);
+}
+
 SUSPENDS int keeper_live(struct role *role)
 {
+	const int store = take_store(role);
 	struct failure failure;
 	struct keeper *keeper;
 
-	keeper = keeper_open(role->config->state, &role->config->limits, &failure);
+	keeper = keeper_open_from(role->config->state, store, &role->config->limits,
+				  &failure);
+	if (store >= 0) {
+		close(store);
+	}
 	if (!keeper) {
 		log_say(LOG_ERROR, "not started", "keeper: %s%s%s", failure.text,
 			failure.advice ? "; " : "", failure.advice ? failure.advice : "");
@@ -58,6 +94,6 @@ SUSPENDS int keeper_live(struct role *role)
 	}
 	role_ready(role);
 	obey(role, keeper);
-	keeper_close(keeper);
+	leave(role, keeper);
 	return 0;
 }

@@ -3,6 +3,7 @@
 #include "proxy/base/memory.h"
 #include "proxy/ops/files.h"
 #include "proxy/ops/roster.h"
+#include "proxy/ops/upgrade.h"
 #include "proxy/rt/tls_self_signed.h"
 #include "proxy/session/service.h"
 
@@ -14,15 +15,17 @@
 #include <time.h>
 #include <unistd.h>
 
-static const int obeyed[] = { SIGTERM, SIGINT, SIGHUP, 0 };
+static const int obeyed[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR2, 0 };
+static const int reaped[] = { SIGCHLD, 0 };
 
 #define FILES_MS 2000 // between two looks at the certificates
 
 struct master {
 	const struct source *source;
 	struct roster roster;
-	bool reload_wanted;
-	struct gate reload_asked;
+	const struct handover *handover; // borrowed; NULL: nobody was here before
+	bool reload_wanted, upgrade_wanted;
+	struct gate asked;
 	uint64_t files_seen; // of the certificates in use
 	int result;
 };
@@ -32,8 +35,7 @@ static uint32_t worker_count(const struct config *config)
 	return config->workers > 0 ? config->workers : 1;
 }
 
-/* The same eyes as the workers': certificates and CA files are opened too. */
-static bool is_usable(const struct config *config, struct failure *failure)
+bool master_can_use(const struct config *config, struct failure *failure)
 {
 	struct service service;
 
@@ -89,7 +91,7 @@ SUSPENDS static void reload(struct master *master)
 
 	if (!config) {
 		log_not_reloaded(errors.text.data, errors.text.len);
-	} else if (!is_usable(config, &failure) ||
+	} else if (!master_can_use(config, &failure) ||
 		   !doors_open(&master->roster.doors, config, master->roster.slot_count,
 			       &failure)) {
 		log_not_reloaded(failure.text, sizeof(failure.text));
@@ -117,27 +119,42 @@ SUSPENDS static void reload(struct master *master)
 	config_errors_release(&errors);
 }
 
-/* Reloads, one after the other; what is asked for meanwhile is not lost. */
-SUSPENDS static void reload_when_asked(void *argument)
+/* SIGUSR2: comes back only where another program did not take over. */
+SUSPENDS static void try_upgrade(struct master *master)
+{
+	struct failure failure = { .text = "" };
+
+	log_say(LOG_INFO, "upgrading", "%s", process_program_path());
+	upgrade(master->source, &master->roster, &failure);
+	metrics_count(METRICS_UPGRADES_REFUSED);
+	log_say(LOG_ERROR, "not upgraded", "the old program stays: %s", failure.text);
+	upgrade_report(master->roster.setting.config->state, "%s", failure.text);
+}
+
+/* One after the other; what is asked for meanwhile is not lost. */
+SUSPENDS static void change_when_asked(void *argument)
 {
 	struct master *master = argument;
 	struct failure ignored;
 
 	while (!master->roster.stopping) {
-		if (!master->reload_wanted) {
-			gate_wait(&master->reload_asked, DEADLINE_NEVER, &ignored);
-			continue;
+		if (master->reload_wanted) {
+			master->reload_wanted = false;
+			master->files_seen = files_mark(master->roster.setting.config);
+			reload(master);
+		} else if (master->upgrade_wanted) {
+			master->upgrade_wanted = false;
+			try_upgrade(master);
+		} else {
+			gate_wait(&master->asked, DEADLINE_NEVER, &ignored);
 		}
-		master->reload_wanted = false;
-		master->files_seen = files_mark(master->roster.setting.config);
-		reload(master);
 	}
 }
 
-static void ask_for_reload(struct master *master)
+static void ask_for(struct master *master, bool *wanted)
 {
-	master->reload_wanted = true;
-	gate_open(&master->reload_asked);
+	*wanted = true;
+	gate_open(&master->asked);
 }
 
 /*
@@ -156,10 +173,10 @@ SUSPENDS static void watch_files(void *argument)
 
 		if (mark == master->files_seen) {
 			metrics_set(METRICS_FILES_BROKEN, 0);
-		} else if (is_usable(master->roster.setting.config, &failure)) {
+		} else if (master_can_use(master->roster.setting.config, &failure)) {
 			log_say(LOG_INFO, "certificates changed", "workers are replaced");
 			master->files_seen = mark;
-			ask_for_reload(master);
+			ask_for(master, &master->reload_wanted);
 		} else if (mark != bad) {
 			log_say(LOG_WARNING, "certificates changed",
 				"the old ones stay: %s", failure.text);
@@ -172,28 +189,46 @@ SUSPENDS static void watch_files(void *argument)
 /* Until somebody says stop; a reload under way does not make us deaf to it. */
 SUSPENDS static void obey_signals(struct master *master)
 {
-	struct task *reloader = task_start_child(reload_when_asked, master);
+	struct task *changer = task_start_child(change_when_asked, master);
 	struct task *watcher = task_start_child(watch_files, master);
+	int number;
 
-	while (signal_wait(obeyed) == SIGHUP) {
-		ask_for_reload(master);
+	while ((number = signal_wait(obeyed)) == SIGHUP || number == SIGUSR2) {
+		ask_for(master, number == SIGHUP ? &master->reload_wanted
+						 : &master->upgrade_wanted);
 	}
 	master->roster.stopping = true; // a reload under way gives up
 	gate_open(&master->roster.changed);
 	task_cancel(watcher);
-	task_cancel(reloader);
+	task_cancel(changer);
 	task_join(watcher);
-	task_join(reloader);
+	task_join(changer);
 }
 
 /* The master's other tasks wait for their processes at gates that this opens. */
 SUSPENDS static void reap(void *argument)
 {
-	static const int signals[] = { SIGCHLD, 0 };
-
 	(void)argument;
-	while (signal_wait(signals) == SIGCHLD) {
+	while (signal_wait(reaped) == SIGCHLD) {
 		process_reap();
+	}
+}
+
+/* The other program's roles make room for ours. */
+SUSPENDS static void take_over(struct master *master)
+{
+	static const char not_all[] =
+		"the new program runs, but not all roles could be replaced: see the log";
+	const char *state = master->roster.setting.config->state;
+
+	if (roster_take_over(&master->roster, master->handover)) {
+		metrics_count(METRICS_UPGRADES);
+		log_say(LOG_INFO, "upgraded", "popbridge " POPBRIDGE_VERSION);
+		upgrade_report(state, UPGRADE_DONE "popbridge " POPBRIDGE_VERSION);
+	} else {
+		metrics_count(METRICS_UPGRADES_REFUSED);
+		log_say(LOG_ERROR, "not upgraded", not_all);
+		upgrade_report(state, not_all);
 	}
 }
 
@@ -202,13 +237,15 @@ SUSPENDS static void run(void *argument)
 	struct master *master = argument;
 	struct failure failure;
 	struct task *reaper = task_start_child(reap, NULL);
-	signal_expect(obeyed);
-	signal(SIGUSR2, SIG_IGN); // kept for an upgrade in place
-	const bool started = roster_start(&master->roster, &failure);
+	const bool started = master->handover || roster_start(&master->roster, &failure);
 
 	if (started) {
-		doors_log(&master->roster.doors, master->roster.setting.config);
-		log_say(LOG_INFO, "ready", "popbridge " POPBRIDGE_VERSION);
+		if (master->handover) {
+			take_over(master);
+		} else {
+			doors_log(&master->roster.doors, master->roster.setting.config);
+			log_say(LOG_INFO, "ready", "popbridge " POPBRIDGE_VERSION);
+		}
 		obey_signals(master);
 		log_say(LOG_INFO, "stopping", "sessions have %" PRIu32 " ms to end",
 			master->roster.drain_ms);
@@ -226,12 +263,33 @@ SUSPENDS static void run(void *argument)
 /* Without it there would be no metrics, and no descriptor for START. */
 static void begin_counting(struct roster *roster)
 {
-	if (!metrics_create(&roster->metrics) || !metrics_attach(roster->metrics)) {
-		log_say(LOG_ERROR, "not started", "no memory for the metrics");
-		exit(1);
+	if (roster->metrics < 0 || !metrics_attach(roster->metrics)) {
+		roster->metrics_are_new = true; // or another version's: it begins anew
+		if (!metrics_create(&roster->metrics) ||
+		    !metrics_attach(roster->metrics)) {
+			log_say(LOG_ERROR, "not started", "no memory for the metrics");
+			exit(1);
+		}
 	}
 	metrics_use_row(METRICS_MASTER_ROW);
-	metrics_set(METRICS_STARTED_S, (uint64_t)time(NULL));
+	metrics_set(METRICS_STARTED_S, roster->started_s);
+	metrics_set(METRICS_WORKERS_WANTED, roster->slot_count);
+}
+
+static int run_to_the_end(struct master *master, bool can_start)
+{
+	if (can_start) {
+		signal_expect(obeyed);
+		signal_expect(reaped);
+		upgrade_hold_signals(false); // here: every task has a mask of its own
+		task_start(run, master);
+		loop_run();
+	}
+	loop_close();
+	close(master->roster.metrics);
+	close(master->roster.setting.text_fd);
+	config_free(master->roster.setting.config);
+	return master->result;
 }
 
 int master_run(const struct source *source, struct config *config, int text_fd)
@@ -239,23 +297,45 @@ int master_run(const struct source *source, struct config *config, int text_fd)
 	struct master master = { .source = source, .result = 1 };
 	struct failure failure;
 
+	master.roster = (struct roster){ .metrics = -1,
+					 .store_fd = -1,
+					 .slot_count = worker_count(config),
+					 .started_s = (uint64_t)time(NULL) };
 	begin_counting(&master.roster);
 	take_setting(&master.roster, config, text_fd);
-	master.roster.slot_count = worker_count(config);
-	metrics_set(METRICS_WORKERS_WANTED, master.roster.slot_count);
 	if (getrandom(master.roster.key, CONTROL_KEY_BYTES, 0) != CONTROL_KEY_BYTES) {
 		abort();
 	}
 	loop_open();
-	if (is_usable(config, &failure) && process_setup(&failure)) {
-		task_start(run, &master);
-		loop_run();
-	} else {
+	const bool can_start =
+		master_can_use(config, &failure) && process_setup(NULL, &failure);
+
+	if (!can_start) {
 		log_say(LOG_ERROR, "not started", "%s", failure.text);
 	}
-	loop_close();
-	close(master.roster.metrics);
-	close(master.roster.setting.text_fd);
-	config_free(master.roster.setting.config);
-	return master.result;
+	return run_to_the_end(&master, can_start);
+}
+
+int master_resume(const struct source *source, const struct handover *handover,
+		  struct config *config)
+{
+	struct master master = { .source = source, .handover = handover, .result = 1 };
+	struct failure failure;
+
+	master.roster = (struct roster){ .metrics = handover->metrics,
+					 .store_fd = -1,
+					 .slot_count = handover->slot_count,
+					 .started_s = handover->started_s };
+	memcpy(master.roster.key, handover->key, CONTROL_KEY_BYTES);
+	begin_counting(&master.roster);
+	take_setting(&master.roster, config, handover->text_fd);
+	doors_adopt(&master.roster.doors, config, handover->slot_count,
+		    handover->sockets);
+	loop_open();
+	const bool can_start = process_setup(handover->program, &failure);
+
+	if (!can_start) {
+		log_say(LOG_ERROR, "not started", "%s", failure.text);
+	}
+	return run_to_the_end(&master, can_start);
 }

@@ -5,22 +5,48 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 /* The program that runs, even where its file has been replaced since. */
 static int program = -1;
+static char program_path[2 * PATH_MAX];
 
 /* process::next: every child that is not freed. */
 static struct process *processes;
 
-bool process_setup(struct failure *failure)
+/* As it was started, so that a link to the newest version is followed anew. */
+static void find_path(void)
 {
+	const char *name = (const char *)getauxval(AT_EXECFN); // NOLINT: it is a pointer
+	size_t len = 0;
+
+	if (name[0] != '/' && getcwd(program_path, PATH_MAX)) {
+		len = strlen(program_path);
+		program_path[len++] = '/';
+	}
+	snprintf(program_path + len, sizeof(program_path) - len, "%s", name);
+}
+
+const char *process_program_path(void)
+{
+	return program_path;
+}
+
+bool process_setup(const char *path, struct failure *failure)
+{
+	if (path) {
+		snprintf(program_path, sizeof(program_path), "%s", path);
+	} else {
+		find_path();
+	}
 	program = open("/proc/self/exe", O_PATH | O_CLOEXEC);
 	if (program < 0) {
 		return failure_set(failure, FAILURE_PERMANENT, "/proc/self/exe: %s",
@@ -30,7 +56,8 @@ bool process_setup(struct failure *failure)
 }
 
 /* In the child, between fork and exec: system calls only. */
-__attribute__((noreturn)) static void become(const char *role, int control, pid_t parent)
+__attribute__((noreturn)) static void become(int of_program, const char *role,
+					     int control, pid_t parent)
 {
 	char name[] = "popbridge";
 	char option[] = "--role";
@@ -46,7 +73,7 @@ __attribute__((noreturn)) static void become(const char *role, int control, pid_
 	if (getppid() != parent) {
 		_exit(1); // the master died before we could follow it
 	}
-	const int program_kept = fcntl(program, F_DUPFD, CONTROL_FD + 1);
+	const int program_kept = fcntl(of_program, F_DUPFD, CONTROL_FD + 1);
 
 	if (dup2(control, CONTROL_FD) != CONTROL_FD) {
 		_exit(1);
@@ -64,10 +91,27 @@ __attribute__((noreturn)) static void become(const char *role, int control, pid_
 	_exit(127);
 }
 
+struct process *process_adopt(const char *role, pid_t pid, int channel)
+{
+	struct process *process = memory_new(sizeof(*process));
+
+	process->role = role;
+	process->pid = pid;
+	process->channel = channel_new(channel);
+	process->next = processes;
+	processes = process;
+	return process;
+}
+
 struct process *process_spawn(const char *role, struct failure *failure)
 {
+	return process_spawn_of(program, role, failure);
+}
+
+struct process *process_spawn_of(int of_program, const char *role,
+				 struct failure *failure)
+{
 	const pid_t parent = getpid();
-	struct process *process;
 	int ends[2];
 	pid_t pid;
 
@@ -78,7 +122,7 @@ struct process *process_spawn(const char *role, struct failure *failure)
 	}
 	pid = fork();
 	if (pid == 0) {
-		become(role, ends[1], parent);
+		become(of_program, role, ends[1], parent);
 	}
 	close(ends[1]);
 	if (pid < 0) {
@@ -87,13 +131,12 @@ struct process *process_spawn(const char *role, struct failure *failure)
 			    strerror(errno));
 		return NULL;
 	}
-	process = memory_new(sizeof(*process));
-	process->role = role;
-	process->pid = pid;
-	process->channel = channel_new(ends[0]);
-	process->next = processes;
-	processes = process;
-	return process;
+	return process_adopt(role, pid, ends[0]);
+}
+
+struct process *process_first(void)
+{
+	return processes;
 }
 
 struct process *process_without_keeper(unsigned keeper)
@@ -101,8 +144,8 @@ struct process *process_without_keeper(unsigned keeper)
 	struct process *process = processes;
 
 	while (process &&
-	       (!process->serving || process->gone || process->keeper == keeper ||
-		strcmp(process->role, "worker") != 0)) {
+	       (process->state == PROCESS_STARTING || process->gone ||
+		process->keeper == keeper || strcmp(process->role, "worker") != 0)) {
 		process = process->next;
 	}
 	return process;

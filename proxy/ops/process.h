@@ -9,15 +9,22 @@
 
 #include <sys/types.h>
 
+enum process_state {
+	PROCESS_STARTING,
+	PROCESS_SERVING, // READY was said
+	PROCESS_LEAVING, // DRAIN was said
+};
+
 struct process {
 	struct process *next; // in the list of all processes
-	const char *role;     // "worker", "keeper", "web"
+	enum process_state state;
+	const char *role; // "worker", "keeper", "web"
 	pid_t pid;
 	struct channel *channel; // owned
 	uint32_t row;            // in the metrics; 0: none. Given back when freed
 	unsigned setting;        // worker: the configuration it was started with
 	unsigned keeper;         // worker: the keeper it was last introduced to; 0: none
-	bool serving;            // READY was said
+	uint32_t slot;           // worker: its place
 	bool gone;
 	int status;        // of waitpid(), once gone
 	struct gate ended; // opened when gone
@@ -29,10 +36,25 @@ struct process {
  */
 struct process *process_spawn(const char *role, struct failure *failure);
 
-/* Call at start: remembers which program this is, for process_spawn(). */
-bool process_setup(struct failure *failure);
+/* The same of another program (an O_PATH descriptor, the caller's). */
+struct process *process_spawn_of(int program, const char *role, struct failure *failure);
 
-/* A worker that serves and does not know this keeper. NULL: none. */
+/* A child that was started by this process while another program ran in it. */
+struct process *process_adopt(const char *role, pid_t pid, int channel);
+
+/*
+ * Call at start: remembers which program this is, for process_spawn(). path: where its
+ * file is; NULL: where it was started from.
+ */
+bool process_setup(const char *path, struct failure *failure);
+
+/* Where a newer one may lie by now. Absolute. */
+const char *process_program_path(void);
+
+/* All of them: process::next. */
+struct process *process_first(void);
+
+/* A worker, leaving or not, that does not know this keeper. NULL: none. */
 struct process *process_without_keeper(unsigned keeper);
 
 /* NULL: there is none any more. */

@@ -19,6 +19,7 @@ static const struct {
 	{ "worker", worker_live },
 	{ "keeper", keeper_live },
 	{ "web", web_live },
+	{ "trial", trial_live },
 };
 
 struct life {

@@ -22,7 +22,8 @@ int role_run(const char *name);
 /* worker.c, keeper_role.c: the role's life, in its first task; the exit code. */
 SUSPENDS int worker_live(struct role *role);
 SUSPENDS int keeper_live(struct role *role);
-SUSPENDS int web_live(struct role *role); // web_role.c
+SUSPENDS int web_live(struct role *role);   // web_role.c
+SUSPENDS int trial_live(struct role *role); // trial_role.c
 
 /* Tell the master that we serve. */
 SUSPENDS bool role_ready(struct role *role);

@@ -31,6 +31,7 @@ SUSPENDS bool roster_initiate(struct process *process,
 	    control_receive(process->channel, &answer, NULL, loop_deadline_ms(READY_MS),
 			    failure) &&
 	    answer.type == CONTROL_READY) {
+		process->state = PROCESS_SERVING;
 		return true;
 	}
 	process_kill(process, SIGKILL);
@@ -60,6 +61,7 @@ SUSPENDS static struct process *start_worker(struct slot *slot, struct failure *
 		return NULL;
 	}
 	process->row = start.row = row_take();
+	process->slot = slot->number;
 	process->setting = roster->setting_number;
 	memcpy(start.key, roster->key, CONTROL_KEY_BYTES);
 	roster_add(all, roster->setting.text_fd);
@@ -69,7 +71,6 @@ SUSPENDS static struct process *start_worker(struct slot *slot, struct failure *
 	}
 	if (roster_initiate(process, &start, all, failure)) {
 		metrics_gauge_up(METRICS_WORKERS);
-		process->serving = true;
 		roster_introduce_all(roster);
 	} else {
 		process = NULL;
@@ -122,11 +123,18 @@ SUSPENDS void roster_let_go(struct roster *roster, struct process *process)
 {
 	const struct control_message drain = { .type = CONTROL_DRAIN,
 					       .milliseconds = roster->drain_ms };
-	struct leaver *leaver = memory_new(sizeof(*leaver));
 	struct failure ignored;
 
-	roster->leaving++;
 	control_send(process->channel, &drain, NULL, &ignored);
+	process->state = PROCESS_LEAVING;
+	roster_see_off(roster, process);
+}
+
+void roster_see_off(struct roster *roster, struct process *process)
+{
+	struct leaver *leaver = memory_new(sizeof(*leaver));
+
+	roster->leaving++;
 	*leaver = (struct leaver){ roster, process, loop_now_ms() };
 	task_start(see_off, leaver);
 }
@@ -203,7 +211,7 @@ SUSPENDS static void keep_serving(struct slot *slot)
 	}
 }
 
-SUSPENDS static void run_slot(void *argument)
+SUSPENDS void roster_run_slot(void *argument)
 {
 	struct slot *slot = argument;
 	struct roster *roster = slot->roster;
@@ -213,7 +221,9 @@ SUSPENDS static void run_slot(void *argument)
 	do {
 		const uint64_t since_ms = loop_now_ms();
 
-		slot->process = start_worker(slot, &failure);
+		if (!slot->process) { // else it was adopted
+			slot->process = start_worker(slot, &failure);
+		}
 		const bool served = slot->process != NULL;
 
 		gate_open(&roster->changed);
@@ -264,7 +274,8 @@ SUSPENDS bool roster_start(struct roster *roster, struct failure *failure)
 	for (size_t i = 0; i < roster->slot_count; i++) {
 		roster->slots[i] =
 			(struct slot){ .roster = roster, .number = (uint32_t)i };
-		roster->slots[i].task = task_start_child(run_slot, &roster->slots[i]);
+		roster->slots[i].task =
+			task_start_child(roster_run_slot, &roster->slots[i]);
 	}
 	while (!all_run(roster) && gate_wait(&roster->changed, deadline_ms, failure)) {
 	}
@@ -272,8 +283,7 @@ SUSPENDS bool roster_start(struct roster *roster, struct failure *failure)
 	return all_run(roster);
 }
 
-/* Does every worker that serves have the setting of now? */
-static bool all_new(const struct roster *roster)
+bool roster_all_new(const struct roster *roster)
 {
 	for (size_t i = 0; i < roster->slot_count; i++) {
 		const struct process *process = roster->slots[i].process;
@@ -304,7 +314,7 @@ SUSPENDS bool roster_replace_workers(struct roster *roster)
 	}
 	roster->replace_web = true;
 	gate_open(roster->web ? &roster->web->ended : &roster->changed);
-	return all_new(roster);
+	return roster_all_new(roster);
 }
 
 SUSPENDS void roster_end(struct process **process)

@@ -6,6 +6,7 @@
 #define PROXY_OPS_ROSTER_H
 
 #include "proxy/ops/doors.h"
+#include "proxy/ops/handover.h"
 #include "proxy/ops/process.h"
 
 /* What the roles of now are started with; replaced whole by a reload. */
@@ -19,7 +20,7 @@ struct slot {
 	struct roster *roster;
 	uint32_t number;
 	struct process *process; // NULL: between two
-	struct task *task;       // a child: run_slot()
+	struct task *task;       // a child: roster_run_slot()
 	bool replace;            // start another one, then let this one drain
 };
 
@@ -31,6 +32,7 @@ struct roster {
 	unsigned setting_number;  // counts the settings
 	unsigned keeper_number;   // counts the keepers
 	bool keeper_failed;       // the last one did not start
+	int store_fd;             // owned: of a keeper that left; -1: none
 	struct process *keeper;   // NULL: between two
 	struct task *keeper_task; // a child
 	struct process *web;      // NULL: none, or between two
@@ -40,6 +42,8 @@ struct roster {
 	size_t leaving;           // drained ones that still run
 	unsigned char key[CONTROL_KEY_BYTES];
 	int metrics;
+	bool metrics_are_new; // not the table the processes that are adopted count in
+	uint64_t started_s;   // Unix time
 	uint32_t drain_ms;
 	bool stopping; // the workers are to end
 	bool ending;   // they have: the keeper may go
@@ -47,6 +51,19 @@ struct roster {
 
 /* Binds the ports and starts everything. FAILURE_PERMANENT: a port, a first start. */
 SUSPENDS bool roster_start(struct roster *roster, struct failure *failure);
+
+/*
+ * The same for who was handed sockets and processes: replaces keeper, workers and web
+ * role by those of this program. The old workers serve until their successors do. False:
+ * not all were replaced.
+ */
+SUSPENDS bool roster_take_over(struct roster *roster, const struct handover *handover);
+
+/*
+ * What another program needs to take over. False: a role is just being started, so not
+ * now. Released by the caller in either case.
+ */
+bool roster_hand_over(const struct roster *roster, struct handover *out);
 
 /* setting is new: every worker is replaced, one after the other. False: not all were. */
 SUSPENDS bool roster_replace_workers(struct roster *roster);

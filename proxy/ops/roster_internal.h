@@ -1,9 +1,10 @@
 /*
  * What the files of the roster share. Nobody else includes this.
  *
- * roster.c         the workers and their slots; start, reload, stop
- * roster_keeper.c  the keeper, and who knows it
- * roster_web.c     the web role
+ * roster.c           the workers and their slots; start, reload, stop
+ * roster_handover.c  an upgrade's two sides
+ * roster_keeper.c    the keeper, and who knows it
+ * roster_web.c       the web role
  */
 #ifndef PROXY_OPS_ROSTER_INTERNAL_H
 #define PROXY_OPS_ROSTER_INTERNAL_H
@@ -26,6 +27,15 @@ void roster_log_death(const struct process *process, uint64_t since_ms);
 
 /* DRAIN, then it is waited for by a task of its own. */
 SUSPENDS void roster_let_go(struct roster *roster, struct process *process);
+
+/* A process that was told to drain is waited for by a task of its own. */
+void roster_see_off(struct roster *roster, struct process *process);
+
+/* A task: keeps a worker running in the slot until roster->stopping. */
+SUSPENDS void roster_run_slot(void *slot);
+
+/* Does every worker that serves have the setting of now? */
+bool roster_all_new(const struct roster *roster);
 
 /* DRAIN, waited for; NULL afterwards. */
 SUSPENDS void roster_end(struct process **process);

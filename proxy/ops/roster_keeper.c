@@ -5,8 +5,11 @@
 #include "proxy/base/memory.h"
 #include "proxy/ops/roster_internal.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#define RETIRE_MS 10000 // sign-ins wait meanwhile
 
 /*
  * Makes a channel between keeper and worker: the worker hears of it here, the keeper's
@@ -72,7 +75,8 @@ SUSPENDS static void offer_all(struct roster *roster, struct channel_descriptors
 SUSPENDS static struct process *start_keeper(struct roster *roster,
 					     struct failure *failure)
 {
-	const struct control_message start = { .type = CONTROL_START };
+	const struct control_message start = { .type = CONTROL_START,
+					       .has_store = roster->store_fd >= 0 };
 	struct channel_descriptors *all = memory_new(sizeof(*all));
 	struct process *process = process_spawn("keeper", failure);
 
@@ -80,17 +84,53 @@ SUSPENDS static struct process *start_keeper(struct roster *roster,
 		process->setting = roster->setting_number;
 		roster_add(all, roster->setting.text_fd);
 		roster_add(all, roster->metrics);
+		if (start.has_store) {
+			roster_add(all, roster->store_fd);
+		}
+		const size_t ours = all->count;
+
 		roster->keeper_number++;
 		offer_all(roster, all);
 		if (!roster_initiate(process, &start, all, failure)) {
 			process = NULL;
 		}
-		for (size_t i = 2; i < all->count; i++) {
+		for (size_t i = ours; i < all->count; i++) {
 			close(all->list[i]);
 		}
 	}
 	free(all);
 	return process;
+}
+
+static void forget_store(struct roster *roster)
+{
+	if (roster->store_fd >= 0) {
+		close(roster->store_fd);
+		roster->store_fd = -1;
+	}
+}
+
+/* Another program's keeper ends before ours starts, and leaves what it has in memory. */
+SUSPENDS static void retire(struct roster *roster)
+{
+	const struct control_message drain = { .type = CONTROL_DRAIN };
+	struct channel_descriptors *left = memory_new(sizeof(*left));
+	struct control_message message;
+	struct failure ignored;
+
+	if (control_send(roster->keeper->channel, &drain, NULL, &ignored) &&
+	    control_receive(roster->keeper->channel, &message, left,
+			    loop_deadline_ms(RETIRE_MS), &ignored) &&
+	    message.type == CONTROL_STORE && left->count == 1) {
+		roster->store_fd = left->list[0];
+	}
+	free(left);
+	if (!process_wait(roster->keeper, loop_deadline_ms(RETIRE_MS))) {
+		process_kill(roster->keeper, SIGKILL);
+		process_wait(roster->keeper, DEADLINE_NEVER);
+	}
+	process_free(roster->keeper);
+	roster->keeper = NULL;
 }
 
 SUSPENDS static void watch_keeper(struct roster *roster)
@@ -125,6 +165,9 @@ SUSPENDS void roster_run_keeper(void *argument)
 	struct failure failure;
 	uint64_t delay_ms = 0;
 
+	if (roster->keeper) {
+		retire(roster);
+	}
 	do {
 		const uint64_t since_ms = loop_now_ms();
 
@@ -134,6 +177,7 @@ SUSPENDS void roster_run_keeper(void *argument)
 		if (roster->keeper_failed) {
 			log_say(LOG_ERROR, "keeper not started", "%s", failure.text);
 		} else {
+			forget_store(roster);
 			serve(roster);
 		}
 		if (roster->keeper && !roster->ending) {
@@ -166,4 +210,5 @@ SUSPENDS void roster_stop_keeper(struct roster *roster)
 	}
 	task_join(roster->keeper_task);
 	roster_end(&roster->keeper);
+	forget_store(roster);
 }

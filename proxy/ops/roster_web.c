@@ -49,6 +49,7 @@ SUSPENDS static void replace_web(struct roster *roster)
 		if (!roster->web) {
 			log_say(LOG_ERROR, "web not started", "%s", failure.text);
 		}
+		gate_open(&roster->changed);
 	}
 	if (old) {
 		roster_let_go(roster, old);

@@ -15,6 +15,13 @@ uint32_t row_take(void)
 	return row;
 }
 
+void row_claim(uint32_t row)
+{
+	if (row < METRICS_ROWS) {
+		used[row] = true;
+	}
+}
+
 void row_give_back(uint32_t row)
 {
 	if (row != METRICS_MASTER_ROW && row < METRICS_ROWS) {

@@ -143,3 +143,15 @@ struct config *source_from_descriptor(int text_fd, struct config_errors *errors)
 	close(text_fd);
 	return config;
 }
+
+const char *source_text(int text_fd, struct buffer *text)
+{
+	const char *first;
+
+	if (!read_shared(text_fd, text) ||
+	    !buffer_append(text, (struct bytes){ "", 1 })) {
+		return NULL;
+	}
+	first = strchr(text->data, '\n'); // what follows is the text itself
+	return first ? first + 1 : NULL;
+}

@@ -23,4 +23,8 @@ struct config *source_load(const struct source *source, int *text_fd,
 /* In a role. The descriptor is closed. */
 struct config *source_from_descriptor(int text_fd, struct config_errors *errors);
 
+/* The text in it as source::text, put into *text; NULL: it does not fit. The descriptor
+ * stays open. */
+const char *source_text(int text_fd, struct buffer *text);
+
 #endif

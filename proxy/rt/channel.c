@@ -46,6 +46,11 @@ struct channel *channel_new(int fd)
 	return channel;
 }
 
+int channel_descriptor(const struct channel *channel)
+{
+	return channel->fd;
+}
+
 static void on_ready(uv_poll_t *poll, int status, int events);
 
 static void arm(struct channel *channel)

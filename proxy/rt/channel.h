@@ -19,6 +19,9 @@ bool channel_pair(int ends[2]);
 /* Takes the descriptor over. */
 struct channel *channel_new(int fd);
 
+/* Stays the channel's. */
+int channel_descriptor(const struct channel *channel);
+
 /* Descriptors that came with a message: the receiver owns them. */
 struct channel_descriptors {
 	int list[CHANNEL_DESCRIPTORS_MAX];

@@ -43,6 +43,8 @@ static const struct family counters[METRICS_COUNTERS] = {
 	[METRICS_RELOADS_REFUSED] = { "reloads_refused",
 				      "Reloads refused because something was wrong." },
 	[METRICS_UPGRADES] = { "upgrades", "Upgrades to another binary in place." },
+	[METRICS_UPGRADES_REFUSED] = { "upgrades_refused",
+				       "Upgrades that did not take effect." },
 };
 
 static const struct family gauges[METRICS_GAUGES] = {

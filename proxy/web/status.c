@@ -82,6 +82,8 @@ static void write_totals(const struct metrics_values *now, struct buffer *out)
 		{ "keeper-restarts", METRICS_KEEPER_RESTARTS },
 		{ "reloads", METRICS_RELOADS },
 		{ "reloads-refused", METRICS_RELOADS_REFUSED },
+		{ "upgrades", METRICS_UPGRADES },
+		{ "upgrades-refused", METRICS_UPGRADES_REFUSED },
 	};
 
 	buffer_append(out, bytes_of(",\"totals\":{"));

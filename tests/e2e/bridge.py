@@ -39,11 +39,13 @@ class Bridge:
     config: a dict (JSON is YAML) or YAML text. Without "listen" it gets one plain
     loopback listener; tls=pki adds the certificate, and a starttls and an implicit
     listener. log and limits get test-friendly defaults where config says nothing.
-    command: command-line arguments instead of `serve -c FILE`.
+    command: command-line arguments instead of `serve -c FILE`. program: another file than
+    the binary, a copy of it.
     """
 
-    def __init__(self, config=None, tls=None, command=None, environment=None, wait=True):
-        program = binary()
+    def __init__(self, config=None, tls=None, command=None, environment=None, wait=True,
+                 program=None):
+        program = program or binary()
         self.folder = net.short_folder("br")
         self._tls = tls
         self.config_path = f"{self.folder}/popbridge.yaml"

@@ -116,6 +116,44 @@ static void test_without_a_directory_it_works_in_memory(void **state)
 	store_close(store);
 }
 
+static void test_what_was_in_memory_goes_on_in_another(void **state)
+{
+	(void)state;
+	unsigned char first[THROTTLE_KEY_BYTES];
+	unsigned char again[THROTTLE_KEY_BYTES];
+	struct failure failure;
+	struct store *store = open_or_fail(NULL);
+	note_a_day(store);
+	store_throttle_key(store, first);
+	assert_true(store_commit(store));
+	const int copy = store_copy(store);
+	assert_true(copy >= 0);
+	store_close(store);
+	store = store_open_memory(copy, &failure);
+	close(copy);
+	assert_non_null(store);
+	assert_the_day_is_known(store);
+	store_throttle_key(store, again);
+	assert_memory_equal(first, again, sizeof(first));
+	for (uint64_t i = 0; i < 500; i++) { // and it has room to grow
+		note_a_day(store);
+	}
+	assert_true(store_commit(store));
+	store_close(store);
+}
+
+static void test_a_copy_that_is_none_is_refused(void **state)
+{
+	(void)state;
+	struct failure failure;
+	int ends[2];
+	assert_int_equal(pipe(ends), 0);
+	assert_null(store_open_memory(ends[0], &failure));
+	assert_int_equal(failure.kind, FAILURE_PERMANENT);
+	close(ends[0]);
+	close(ends[1]);
+}
+
 static void test_what_was_noted_is_there_when_opened_again(void **state)
 {
 	(void)state;
@@ -510,6 +548,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_without_a_directory_it_works_in_memory),
+		TEST(test_what_was_in_memory_goes_on_in_another),
+		TEST(test_a_copy_that_is_none_is_refused),
 		TEST(test_what_was_noted_is_there_when_opened_again),
 		TEST(test_an_account_is_known_only_where_it_was),
 		TEST(test_only_the_latest_addresses_of_an_account_are_kept),
