@@ -15,8 +15,9 @@
 
 enum control_type {
 	/* master to role */
-	CONTROL_START = 1, // descriptors: the configuration's text, the metrics, then
-			   // a worker's listeners, or a keeper's ways to the workers
+	CONTROL_START = 1, // descriptors: the configuration's text, the metrics, the
+			   // pulse, then a worker's listeners, a keeper's ways to the
+			   // workers, the web role's history or the trial's hand-over
 	CONTROL_KEEPER, // descriptor: a worker's new way to the keeper, or a keeper's to
 			// a worker
 	CONTROL_DRAIN,  // milliseconds: accept no more, end by then
@@ -35,7 +36,7 @@ struct control_message {
 	uint32_t milliseconds;                // DRAIN
 	unsigned char key[CONTROL_KEY_BYTES]; // START: for keyed hashes, one per start
 	uint32_t row;                         // START: the worker's in the metrics
-	uint32_t has_store; // START: 1: behind the metrics is the store of CONTROL_STORE
+	uint32_t has_store; // START: 1: behind the pulse is the store of CONTROL_STORE
 };
 
 #define CONTROL_FIRST_BYTES offsetof(struct control_message, has_store) // version 1's

@@ -61,10 +61,11 @@ static bool put_children(const struct handover *handover, struct buffer *out)
 
 		fits = fits &&
 		       buffer_printf(out,
-				     "child %s %s %" PRIu32 " %d %" PRIu32 " %" PRIu32
+				     "child %s %s %" PRIu32 " %d %d %" PRIu32 " %" PRIu32
 				     "\n",
 				     child->role, child->leaves ? "leaves" : "serves",
-				     child->pid, child->channel, child->row, child->slot);
+				     child->pid, child->channel, child->pulse, child->row,
+				     child->slot);
 	}
 	return fits;
 }
@@ -73,8 +74,11 @@ bool handover_encode(const struct handover *handover, struct buffer *out)
 {
 	return buffer_printf(out, TITLE " %d\n", HANDOVER_VERSION) &&
 	       put_source(handover, out) &&
-	       buffer_printf(out, "started %" PRIu64 "\nconfiguration %d\nmetrics %d\n",
-			     handover->started_s, handover->text_fd, handover->metrics) &&
+	       buffer_printf(out,
+			     "started %" PRIu64
+			     "\nconfiguration %d\nmetrics %d\nhistory %d\n",
+			     handover->started_s, handover->text_fd, handover->metrics,
+			     handover->history) &&
 	       put_key(handover, out) && put_listeners(handover, out) &&
 	       put_children(handover, out) && buffer_printf(out, "end\n");
 }
@@ -134,6 +138,11 @@ static bool take_configuration(struct handover *out, struct bytes rest)
 static bool take_metrics(struct handover *out, struct bytes rest)
 {
 	return take_fd(&rest, &out->metrics) && rest.len == 0;
+}
+
+static bool take_history(struct handover *out, struct bytes rest)
+{
+	return take_fd(&rest, &out->history) && rest.len == 0;
 }
 
 static bool take_nibble(char letter, unsigned char *out)
@@ -203,9 +212,9 @@ static bool take_child(struct handover *out, struct bytes rest)
 	child.leaves = bytes_equal(state, bytes_of("leaves"));
 	if (!child.role || (!child.leaves && !bytes_equal(state, bytes_of("serves"))) ||
 	    !bytes_take_u32(&rest, &child.pid) || child.pid == 0 || child.pid > INT_MAX ||
-	    !take_fd(&rest, &child.channel) || !bytes_take_u32(&rest, &child.row) ||
-	    !bytes_take_u32(&rest, &child.slot) || rest.len > 0 ||
-	    child.slot >= out->slot_count) {
+	    !take_fd(&rest, &child.channel) || !take_fd(&rest, &child.pulse) ||
+	    !bytes_take_u32(&rest, &child.row) || !bytes_take_u32(&rest, &child.slot) ||
+	    rest.len > 0 || child.slot >= out->slot_count) {
 		return false;
 	}
 	out->children =
@@ -218,11 +227,11 @@ static const struct {
 	const char *word;
 	bool (*take)(struct handover *out, struct bytes rest);
 } lines[] = {
-	{ "program", take_program }, { "source", take_source },
-	{ "started", take_started }, { "configuration", take_configuration },
-	{ "metrics", take_metrics }, { "key", take_key },
-	{ "slots", take_slots },     { "listener", take_listener },
-	{ "child", take_child },
+	{ "program", take_program },   { "source", take_source },
+	{ "started", take_started },   { "configuration", take_configuration },
+	{ "metrics", take_metrics },   { "history", take_history },
+	{ "key", take_key },           { "slots", take_slots },
+	{ "listener", take_listener }, { "child", take_child },
 };
 
 static bool take_line(struct handover *out, struct bytes line)
@@ -268,14 +277,14 @@ static bool is_whole(const struct handover *handover)
 {
 	return handover->program && (handover->path || handover->url) &&
 	       handover->slot_count > 0 && handover->text_fd >= 0 &&
-	       handover->metrics >= 0;
+	       handover->metrics >= 0 && handover->history >= 0;
 }
 
 bool handover_decode(struct bytes text, struct handover *out, struct failure *failure)
 {
 	struct bytes line = { 0 };
 
-	*out = (struct handover){ .text_fd = -1, .metrics = -1 };
+	*out = (struct handover){ .text_fd = -1, .metrics = -1, .history = -1 };
 	next_line(&text, &line);
 	if (!is_title(line, failure)) {
 		return false;
@@ -314,13 +323,15 @@ static bool keep(int fd, bool kept)
 
 bool handover_keep(const struct handover *handover, bool kept)
 {
-	bool done = keep(handover->text_fd, kept) && keep(handover->metrics, kept);
+	bool done = keep(handover->text_fd, kept) && keep(handover->metrics, kept) &&
+		    keep(handover->history, kept);
 
 	for (size_t i = 0; i < handover->listener_count * handover->slot_count; i++) {
 		done = keep(handover->sockets[i], kept) && done;
 	}
 	for (size_t i = 0; i < handover->child_count; i++) {
-		done = keep(handover->children[i].channel, kept) && done;
+		done = keep(handover->children[i].channel, kept) &&
+		       keep(handover->children[i].pulse, kept) && done;
 	}
 	return done;
 }

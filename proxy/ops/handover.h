@@ -23,6 +23,7 @@ struct handover_child {
 	const char *role; // static: "worker", "keeper", "web"
 	uint32_t pid;
 	int channel;
+	int pulse;
 	uint32_t row;  // in the metrics
 	uint32_t slot; // a worker's
 	bool leaves;   // was told to drain
@@ -35,7 +36,7 @@ struct handover {
 	bool is_text;  // the source is a text, that of the configuration
 	uint64_t started_s;
 	unsigned char key[CONTROL_KEY_BYTES];
-	int text_fd, metrics;
+	int text_fd, metrics, history;
 	size_t slot_count;
 	size_t listener_count;
 	int *sockets;                    // owned; slot_count for each listener

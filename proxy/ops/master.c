@@ -6,6 +6,7 @@
 #include "proxy/ops/upgrade.h"
 #include "proxy/rt/tls_self_signed.h"
 #include "proxy/session/service.h"
+#include "proxy/web/history.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -191,6 +192,7 @@ SUSPENDS static void obey_signals(struct master *master)
 {
 	struct task *changer = task_start_child(change_when_asked, master);
 	struct task *watcher = task_start_child(watch_files, master);
+	struct task *pulses = task_start_child(roster_watch_pulses, &master->roster);
 	int number;
 
 	while ((number = signal_wait(obeyed)) == SIGHUP || number == SIGUSR2) {
@@ -199,8 +201,10 @@ SUSPENDS static void obey_signals(struct master *master)
 	}
 	master->roster.stopping = true; // a reload under way gives up
 	gate_open(&master->roster.changed);
+	task_cancel(pulses);
 	task_cancel(watcher);
 	task_cancel(changer);
+	task_join(pulses);
 	task_join(watcher);
 	task_join(changer);
 }
@@ -271,6 +275,9 @@ static void begin_counting(struct roster *roster)
 			exit(1);
 		}
 	}
+	if (roster->metrics_are_new || !history_fits(roster->history)) {
+		roster->history = history_create();
+	}
 	metrics_use_row(METRICS_MASTER_ROW);
 	metrics_set(METRICS_STARTED_S, roster->started_s);
 	metrics_set(METRICS_WORKERS_WANTED, roster->slot_count);
@@ -287,6 +294,7 @@ static int run_to_the_end(struct master *master, bool can_start)
 	}
 	loop_close();
 	close(master->roster.metrics);
+	close(master->roster.history);
 	close(master->roster.setting.text_fd);
 	config_free(master->roster.setting.config);
 	return master->result;
@@ -298,6 +306,7 @@ int master_run(const struct source *source, struct config *config, int text_fd)
 	struct failure failure;
 
 	master.roster = (struct roster){ .metrics = -1,
+					 .history = -1,
 					 .store_fd = -1,
 					 .slot_count = worker_count(config),
 					 .started_s = (uint64_t)time(NULL) };
@@ -323,6 +332,7 @@ int master_resume(const struct source *source, const struct handover *handover,
 	struct failure failure;
 
 	master.roster = (struct roster){ .metrics = handover->metrics,
+					 .history = handover->history,
 					 .store_fd = -1,
 					 .slot_count = handover->slot_count,
 					 .started_s = handover->started_s };

@@ -1,6 +1,7 @@
 #include "proxy/ops/process.h"
 
 #include "proxy/base/memory.h"
+#include "proxy/base/pulse.h"
 #include "proxy/ops/row.h"
 
 #include <errno.h>
@@ -91,13 +92,14 @@ __attribute__((noreturn)) static void become(int of_program, const char *role,
 	_exit(127);
 }
 
-struct process *process_adopt(const char *role, pid_t pid, int channel)
+struct process *process_adopt(const char *role, pid_t pid, int channel, int pulse)
 {
 	struct process *process = memory_new(sizeof(*process));
 
 	process->role = role;
 	process->pid = pid;
 	process->channel = channel_new(channel);
+	process->pulse = pulse;
 	process->next = processes;
 	processes = process;
 	return process;
@@ -108,16 +110,25 @@ struct process *process_spawn(const char *role, struct failure *failure)
 	return process_spawn_of(program, role, failure);
 }
 
+static void close_if_open(int fd)
+{
+	if (fd >= 0) {
+		close(fd);
+	}
+}
+
 struct process *process_spawn_of(int of_program, const char *role,
 				 struct failure *failure)
 {
 	const pid_t parent = getpid();
+	const int pulse = pulse_create();
 	int ends[2];
 	pid_t pid;
 
-	if (!channel_pair(ends)) {
+	if (pulse < 0 || !channel_pair(ends)) {
 		failure_set(failure, FAILURE_TEMPORARY, "no channel: %s",
 			    strerror(errno));
+		close_if_open(pulse);
 		return NULL;
 	}
 	pid = fork();
@@ -127,11 +138,12 @@ struct process *process_spawn_of(int of_program, const char *role,
 	close(ends[1]);
 	if (pid < 0) {
 		close(ends[0]);
+		close(pulse);
 		failure_set(failure, FAILURE_TEMPORARY, "no process: %s",
 			    strerror(errno));
 		return NULL;
 	}
-	return process_adopt(role, pid, ends[0]);
+	return process_adopt(role, pid, ends[0], pulse);
 }
 
 struct process *process_first(void)
@@ -220,5 +232,6 @@ SUSPENDS void process_free(struct process *process)
 	*link = process->next;
 	row_give_back(process->row);
 	channel_close(process->channel);
+	close(process->pulse);
 	free(process);
 }

@@ -25,6 +25,9 @@ struct process {
 	unsigned setting;        // worker: the configuration it was started with
 	unsigned keeper;         // worker: the keeper it was last introduced to; 0: none
 	uint32_t slot;           // worker: its place
+	int pulse;               // owned
+	uint64_t beats;          // last seen there
+	uint64_t beaten_ms;      // when they became another number; 0: not looked at
 	bool gone;
 	int status;        // of waitpid(), once gone
 	struct gate ended; // opened when gone
@@ -39,8 +42,9 @@ struct process *process_spawn(const char *role, struct failure *failure);
 /* The same of another program (an O_PATH descriptor, the caller's). */
 struct process *process_spawn_of(int program, const char *role, struct failure *failure);
 
-/* A child that was started by this process while another program ran in it. */
-struct process *process_adopt(const char *role, pid_t pid, int channel);
+/* A child that was started by this process while another program ran in it. Takes its
+ * descriptors over. */
+struct process *process_adopt(const char *role, pid_t pid, int channel, int pulse);
 
 /*
  * Call at start: remembers which program this is, for process_spawn(). path: where its

@@ -1,6 +1,7 @@
 #include "proxy/ops/role.h"
 
 #include "proxy/base/metrics.h"
+#include "proxy/base/pulse.h"
 #include "proxy/ops/source.h"
 
 #include <signal.h>
@@ -27,20 +28,22 @@ struct life {
 	int result;
 };
 
-/* START brings the configuration and the metrics first. */
+/* START brings the configuration, the metrics and the pulse first. */
 static bool unpack(struct role *role, struct channel_descriptors *all,
 		   struct failure *failure)
 {
 	struct config_errors errors = { 0 };
 
-	if (role->start.type != CONTROL_START || all->count < 2) {
+	if (role->start.type != CONTROL_START || all->count < 3) {
 		return failure_set(failure, FAILURE_PROTOCOL,
 				   "the first message is no START");
 	}
 	role->config = source_from_descriptor(all->list[0], &errors);
 	role->metrics = all->list[1];
-	role->descriptors.count = all->count - 2;
-	memcpy(role->descriptors.list, all->list + 2,
+	pulse_attach(all->list[2]);
+	close(all->list[2]);
+	role->descriptors.count = all->count - 3;
+	memcpy(role->descriptors.list, all->list + 3,
 	       role->descriptors.count * sizeof(all->list[0]));
 	if (!role->config) {
 		failure_set(failure, FAILURE_PERMANENT, "%.*s", (int)errors.text.len,
@@ -73,6 +76,15 @@ static void count_for(const struct role *role)
 	}
 }
 
+/* Only while the loop turns. */
+SUSPENDS static void beat(void *argument)
+{
+	(void)argument;
+	do {
+		pulse_beat();
+	} while (task_sleep_until(loop_deadline_ms(PULSE_MS)));
+}
+
 SUSPENDS static void live(void *argument)
 {
 	struct life *life = argument;
@@ -86,7 +98,11 @@ SUSPENDS static void live(void *argument)
 	if (receive_start(role, &failure)) {
 		log_setup(role->config->log_level, role->config->log_format);
 		count_for(role);
+		struct task *beating = task_start_child(beat, NULL);
+
 		life->result = roles[life->index].live(role);
+		task_cancel(beating);
+		task_join(beating);
 		config_free(role->config);
 	} else {
 		log_say(LOG_ERROR, "not started", "%s: %s", roles[life->index].name,

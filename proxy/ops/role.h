@@ -12,7 +12,7 @@ struct role {
 	struct channel *channel; // owned; to the master
 	struct config *config;   // owned
 	struct control_message start;
-	struct channel_descriptors descriptors; // those behind the text and the metrics
+	struct channel_descriptors descriptors; // those behind text, metrics and pulse
 	int metrics;
 };
 

@@ -48,24 +48,33 @@ void roster_add(struct channel_descriptors *descriptors, int fd)
 	}
 }
 
+struct channel_descriptors *roster_outfit(const struct roster *roster,
+					  const struct process *process)
+{
+	struct channel_descriptors *all = memory_new(sizeof(*all));
+
+	roster_add(all, roster->setting.text_fd);
+	roster_add(all, roster->metrics);
+	roster_add(all, process->pulse);
+	return all;
+}
+
 SUSPENDS static struct process *start_worker(struct slot *slot, struct failure *failure)
 {
 	struct roster *roster = slot->roster;
 	const struct config *config = roster->setting.config;
 	struct control_message start = { .type = CONTROL_START, .slot = slot->number };
-	struct channel_descriptors *all = memory_new(sizeof(*all));
 	struct process *process = process_spawn("worker", failure);
+	struct channel_descriptors *all;
 
 	if (!process) {
-		free(all);
 		return NULL;
 	}
 	process->row = start.row = row_take();
 	process->slot = slot->number;
 	process->setting = roster->setting_number;
 	memcpy(start.key, roster->key, CONTROL_KEY_BYTES);
-	roster_add(all, roster->setting.text_fd);
-	roster_add(all, roster->metrics);
+	all = roster_outfit(roster, process);
 	for (size_t i = 0; i < config->listener_count; i++) {
 		roster_add(all, doors_socket(&roster->doors, config, i, slot->number));
 	}

@@ -42,6 +42,7 @@ struct roster {
 	size_t leaving;           // drained ones that still run
 	unsigned char key[CONTROL_KEY_BYTES];
 	int metrics;
+	int history;          // of the charts
 	bool metrics_are_new; // not the table the processes that are adopted count in
 	uint64_t started_s;   // Unix time
 	uint32_t drain_ms;
@@ -67,6 +68,9 @@ bool roster_hand_over(const struct roster *roster, struct handover *out);
 
 /* setting is new: every worker is replaced, one after the other. False: not all were. */
 SUSPENDS bool roster_replace_workers(struct roster *roster);
+
+/* A task: kills roles that do not move any more. */
+SUSPENDS void roster_watch_pulses(void *roster);
 
 /* DRAIN to all, wait, kill who stays. */
 SUSPENDS void roster_stop(struct roster *roster);

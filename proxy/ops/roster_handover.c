@@ -58,6 +58,7 @@ static void list_children(struct handover *out)
 			.role = process->role,
 			.pid = (uint32_t)process->pid,
 			.channel = channel_descriptor(process->channel),
+			.pulse = process->pulse,
 			.row = process->row,
 			.slot = process->slot,
 			.leaves = process->state == PROCESS_LEAVING,
@@ -71,6 +72,7 @@ bool roster_hand_over(const struct roster *roster, struct handover *out)
 		.started_s = roster->started_s,
 		.text_fd = roster->setting.text_fd,
 		.metrics = roster->metrics,
+		.history = roster->history,
 		.slot_count = roster->slot_count,
 	};
 	memcpy(out->key, roster->key, sizeof(out->key));
@@ -86,8 +88,8 @@ bool roster_hand_over(const struct roster *roster, struct handover *out)
 
 static void adopt(struct roster *roster, const struct handover_child *child)
 {
-	struct process *process =
-		process_adopt(child->role, (pid_t)child->pid, child->channel);
+	struct process *process = process_adopt(child->role, (pid_t)child->pid,
+						child->channel, child->pulse);
 
 	process->state = child->leaves ? PROCESS_LEAVING : PROCESS_SERVING;
 	process->slot = child->slot;

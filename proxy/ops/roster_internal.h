@@ -4,6 +4,7 @@
  * roster.c           the workers and their slots; start, reload, stop
  * roster_handover.c  an upgrade's two sides
  * roster_keeper.c    the keeper, and who knows it
+ * roster_pulse.c     who hangs
  * roster_web.c       the web role
  */
 #ifndef PROXY_OPS_ROSTER_INTERNAL_H
@@ -19,6 +20,10 @@ SUSPENDS bool roster_initiate(struct process *process,
 			      const struct control_message *start,
 			      const struct channel_descriptors *descriptors,
 			      struct failure *failure);
+
+/* What START brings to every role: to be released. */
+struct channel_descriptors *roster_outfit(const struct roster *roster,
+					  const struct process *process);
 
 /* To what START brings; beyond the maximum nothing is added. */
 void roster_add(struct channel_descriptors *descriptors, int fd);

@@ -77,13 +77,12 @@ SUSPENDS static struct process *start_keeper(struct roster *roster,
 {
 	const struct control_message start = { .type = CONTROL_START,
 					       .has_store = roster->store_fd >= 0 };
-	struct channel_descriptors *all = memory_new(sizeof(*all));
 	struct process *process = process_spawn("keeper", failure);
 
 	if (process) {
+		struct channel_descriptors *all = roster_outfit(roster, process);
+
 		process->setting = roster->setting_number;
-		roster_add(all, roster->setting.text_fd);
-		roster_add(all, roster->metrics);
 		if (start.has_store) {
 			roster_add(all, roster->store_fd);
 		}
@@ -97,8 +96,8 @@ SUSPENDS static struct process *start_keeper(struct roster *roster,
 		for (size_t i = ours; i < all->count; i++) {
 			close(all->list[i]);
 		}
+		free(all);
 	}
-	free(all);
 	return process;
 }
 

@@ -10,17 +10,17 @@
 SUSPENDS static struct process *start_web(struct roster *roster, struct failure *failure)
 {
 	const struct control_message start = { .type = CONTROL_START };
-	struct channel_descriptors *all = memory_new(sizeof(*all));
 	struct process *process = process_spawn("web", failure);
 
 	if (process) {
-		roster_add(all, roster->setting.text_fd);
-		roster_add(all, roster->metrics);
+		struct channel_descriptors *all = roster_outfit(roster, process);
+
+		roster_add(all, roster->history);
 		if (!roster_initiate(process, &start, all, failure)) {
 			process = NULL;
 		}
+		free(all);
 	}
-	free(all);
 	return process;
 }
 
@@ -73,12 +73,13 @@ SUSPENDS void roster_run_web(void *argument)
 		const uint64_t since_ms = loop_now_ms();
 
 		replace_web(roster);
+		const bool served = roster->web != NULL;
+
 		watch_web(roster);
 		if (roster->web && roster->web->gone && !roster->stopping) {
 			bury(roster, since_ms);
 		}
-		/* READY says nothing: it listens after that, and may fail. */
-		delay_ms = roster_next_delay(delay_ms, loop_now_ms() - since_ms, false);
+		delay_ms = roster_next_delay(delay_ms, loop_now_ms() - since_ms, served);
 		roster_back_off(roster, &roster->replace_web, delay_ms);
 	} while (!roster->stopping);
 }

@@ -63,26 +63,27 @@ SUSPENDS static bool settle(const struct source *source, struct roster *roster,
 	return true;
 }
 
-SUSPENDS static bool try_program(int program, const struct handover *handover,
-				 struct failure *failure)
+SUSPENDS static bool try_program(int program, const struct roster *roster,
+				 const struct handover *handover, struct failure *failure)
 {
 	const struct control_message start = { .type = CONTROL_START };
 	const int text = handover_write(handover);
-	struct channel_descriptors *all = memory_new(sizeof(*all));
+	struct channel_descriptors *all;
 	struct process *trial =
 		text >= 0 ? process_spawn_of(program, "trial", failure) : NULL;
 
 	if (text < 0) {
 		failure_set(failure, FAILURE_TEMPORARY, "no memory for the hand-over");
 	}
-	roster_add(all, handover->text_fd);
-	roster_add(all, handover->metrics);
-	roster_add(all, text);
-	if (trial && !roster_initiate(trial, &start, all, failure)) {
-		failure_prefix(failure, "%s cannot take over", handover->program);
-		trial = NULL;
+	if (trial) {
+		all = roster_outfit(roster, trial);
+		roster_add(all, text);
+		if (!roster_initiate(trial, &start, all, failure)) {
+			failure_prefix(failure, "%s cannot take over", handover->program);
+			trial = NULL;
+		}
+		free(all);
 	}
-	free(all);
 	if (text >= 0) {
 		close(text);
 	}
@@ -152,7 +153,7 @@ SUSPENDS void upgrade(const struct source *source, struct roster *roster,
 		return;
 	}
 	bool good = settle(source, roster, &handover, failure) &&
-		    try_program(program, &handover, failure);
+		    try_program(program, roster, &handover, failure);
 
 	handover_release(&handover);
 	if (good) {

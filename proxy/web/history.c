@@ -1,10 +1,12 @@
 #include "proxy/web/history.h"
 
-#include "proxy/base/memory.h"
-
+#include <fcntl.h>
 #include <stdlib.h>
-#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#define MAGIC 0x3172756f68706f70u // "pophour1"
 #define MINUTE_S 60
 #define TURN_S (30 * 60)
 
@@ -12,14 +14,16 @@ struct point {
 	uint64_t series[HISTORY_SERIES];
 };
 
+/* All of it lies in one piece, which may be shared memory. */
 struct history {
+	uint64_t magic;                      // 0: begun by nobody
 	struct point points[HISTORY_POINTS]; // a ring
 	size_t next, count;
-	uint64_t minute_s;                          // begin of the running minute
-	uint64_t samples;                           // in it
-	uint64_t session_sum;                       // over them
-	struct point at_minute;                     // the counters at its begin
-	struct metrics_values *before, *since_turn; // owned
+	uint64_t minute_s;      // begin of the running minute
+	uint64_t samples;       // in it
+	uint64_t session_sum;   // over them
+	struct point at_minute; // the counters at its begin
+	struct metrics_values before, since_turn;
 	uint64_t before_s, turn_s;
 	uint64_t failures[METRICS_FAILURES]; // in all, when last looked at
 	uint64_t failed_s[METRICS_FAILURES]; // when one was added
@@ -55,29 +59,77 @@ static uint64_t failures_of(const struct metrics_values *now, size_t kind)
 	return now->sign_ins_failed[kind] + now->refused[kind];
 }
 
-struct history *history_new(const struct metrics_values *now, uint64_t now_s)
+static void begin(struct history *history, const struct metrics_values *now,
+		  uint64_t now_s)
 {
-	struct history *history = memory_new(sizeof(*history));
-
 	history->minute_s = now_s - now_s % MINUTE_S;
 	history->at_minute = counters(now);
-	history->before = memory_new(sizeof(*now));
-	history->since_turn = memory_new(sizeof(*now));
-	*history->before = *now;
-	*history->since_turn = *now;
+	history->before = *now;
+	history->since_turn = *now;
 	history->before_s = now_s;
 	history->turn_s = now_s;
 	for (size_t kind = 0; kind < METRICS_FAILURES; kind++) {
 		history->failures[kind] = failures_of(now, kind);
+	}
+	history->magic = MAGIC;
+}
+
+static struct history *map(int fd, int kind)
+{
+	void *mapped =
+		mmap(NULL, sizeof(struct history), PROT_READ | PROT_WRITE, kind, fd, 0);
+
+	if (mapped == MAP_FAILED) {
+		abort();
+	}
+	return mapped;
+}
+
+struct history *history_new(const struct metrics_values *now, uint64_t now_s)
+{
+	struct history *history = map(-1, MAP_PRIVATE | MAP_ANONYMOUS);
+
+	begin(history, now, now_s);
+	return history;
+}
+
+int history_create(void)
+{
+	int fd = memfd_create("popbridge-history", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd >= 0 && (ftruncate(fd, sizeof(struct history)) != 0 ||
+			fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) != 0)) {
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
+bool history_fits(int fd)
+{
+	struct stat status;
+
+	return fd >= 0 && fstat(fd, &status) == 0 &&
+	       status.st_size == (off_t)sizeof(struct history);
+}
+
+struct history *history_share(int fd, const struct metrics_values *now, uint64_t now_s)
+{
+	struct history *history;
+
+	if (!history_fits(fd)) {
+		return history_new(now, now_s);
+	}
+	history = map(fd, MAP_SHARED);
+	if (history->magic != MAGIC) {
+		begin(history, now, now_s);
 	}
 	return history;
 }
 
 void history_free(struct history *history)
 {
-	free(history->before);
-	free(history->since_turn);
-	free(history);
+	munmap(history, sizeof(*history));
 }
 
 static void push(struct history *history, const struct point *point)
@@ -122,12 +174,9 @@ static void begin_anew(struct history *history, const struct metrics_values *now
 static void turn(struct history *history, const struct metrics_values *now,
 		 uint64_t now_s)
 {
-	struct metrics_values *oldest = history->before;
-
 	history->before = history->since_turn;
 	history->before_s = history->turn_s;
-	history->since_turn = oldest;
-	*history->since_turn = *now;
+	history->since_turn = *now;
 	history->turn_s = now_s;
 }
 
@@ -179,7 +228,7 @@ uint64_t history_failed_s(const struct history *history, enum failure_kind kind)
 
 const struct metrics_values *history_before(const struct history *history)
 {
-	return history->before;
+	return &history->before;
 }
 
 uint64_t history_since_s(const struct history *history)

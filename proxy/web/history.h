@@ -7,6 +7,8 @@
 
 #include "proxy/base/metrics.h"
 
+#include <stdbool.h>
+
 #define HISTORY_SAMPLE_S 10
 #define HISTORY_POINTS 60 // minutes
 
@@ -23,6 +25,15 @@ enum history_series {
 struct history;
 
 struct history *history_new(const struct metrics_values *now, uint64_t now_s);
+
+/*
+ * In a memory file of history_create(), where it goes on with what is there; as
+ * history_new() where the descriptor is none that fits. One process samples at a time.
+ */
+struct history *history_share(int fd, const struct metrics_values *now, uint64_t now_s);
+int history_create(void); // -1: errno says why
+bool history_fits(int fd);
+
 void history_free(struct history *history);
 
 /* Every HISTORY_SAMPLE_S seconds, roughly; later is fine. */

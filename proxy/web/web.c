@@ -1,12 +1,13 @@
 /*
  * All goes well: listen, answer, look at the counters every few seconds, until the master
  * hangs up. What can go wrong: the port is taken, or the metrics are another version's:
- * said in the log, and the exit code is 1. Requests are answered one after the other from
+ * said in the log, and nothing is served. Requests are answered one after the other from
  * memory, so nobody waits for anybody; slow clients run into a timeout.
  */
 #include "proxy/web/web.h"
 
 #include "proxy/base/memory.h"
+#include "proxy/base/pulse.h"
 #include "proxy/web/host.h"
 #include "proxy/web/openmetrics.h"
 #include "proxy/web/page.h"
@@ -319,14 +320,13 @@ static int wait_ms(const struct web *web)
 {
 	MHD_UNSIGNED_LONG_LONG ms = 0;
 
-	if (MHD_get_timeout(web->daemon, &ms) == MHD_YES &&
-	    ms < HISTORY_SAMPLE_S * 1000) {
+	if (MHD_get_timeout(web->daemon, &ms) == MHD_YES && ms < PULSE_MS) {
 		return (int)ms;
 	}
-	return HISTORY_SAMPLE_S * 1000;
+	return PULSE_MS;
 }
 
-static void serve(struct web *web, int control_fd)
+void web_serve(struct web *web, int control_fd)
 {
 	const union MHD_DaemonInfo *info =
 		MHD_get_daemon_info(web->daemon, MHD_DAEMON_INFO_EPOLL_FD);
@@ -341,6 +341,7 @@ static void serve(struct web *web, int control_fd)
 			return;
 		}
 		MHD_run(web->daemon);
+		pulse_beat();
 		if (unix_now_s() - sampled_s >= HISTORY_SAMPLE_S) {
 			sampled_s = unix_now_s();
 			metrics_read(web->values);
@@ -349,25 +350,36 @@ static void serve(struct web *web, int control_fd)
 	}
 }
 
-int web_run(const struct config *config, int metrics_fd, int control_fd)
+struct web *web_open(const struct config *config, int metrics_fd, int history_fd)
 {
-	struct web web = { .config = config };
-	bool started;
+	struct web *web;
 
 	if (!metrics_attach_reader(metrics_fd)) {
 		log_say(LOG_ERROR, "not started", "metrics: %s", strerror(errno));
-		return 1;
+		return NULL;
 	}
-	web.values = memory_new(sizeof(*web.values));
-	metrics_read(web.values);
-	web.history = history_new(web.values, unix_now_s());
-	started = start(&web);
-	if (started) {
-		serve(&web, control_fd);
-		MHD_stop_daemon(web.daemon);
+	web = memory_new(sizeof(*web));
+	web->config = config;
+	web->values = memory_new(sizeof(*web->values));
+	metrics_read(web->values);
+	web->history = history_share(history_fd, web->values, unix_now_s());
+	if (!start(web)) {
+		web_close(web);
+		return NULL;
 	}
-	history_free(web.history);
-	free(web.values);
+	return web;
+}
+
+void web_close(struct web *web)
+{
+	if (!web) {
+		return;
+	}
+	if (web->daemon) {
+		MHD_stop_daemon(web->daemon);
+	}
+	history_free(web->history);
+	free(web->values);
+	free(web);
 	metrics_detach();
-	return started ? 0 : 1;
 }

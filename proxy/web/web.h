@@ -13,10 +13,17 @@
 
 #include "proxy/config/config.h"
 
+struct web;
+
 /*
- * Serves config->web.address until the other side of control_fd hangs up or says
- * anything. The exit code. Blocks: no task.
+ * Listens on config->web.address. history_fd: of history_create(), for charts that go on
+ * where another one's ended; -1: none. NULL: the log says why.
  */
-int web_run(const struct config *config, int metrics_fd, int control_fd);
+struct web *web_open(const struct config *config, int metrics_fd, int history_fd);
+
+/* Until the other side of control_fd hangs up or says anything. Blocks: no task. */
+void web_serve(struct web *web, int control_fd);
+
+void web_close(struct web *web); // NULL is fine
 
 #endif

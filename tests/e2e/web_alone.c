@@ -76,7 +76,7 @@ int main(int argc, char **argv)
 {
 	struct config_errors errors = { 0 };
 	struct config *config = argc > 1 ? config_load(argv[1], &errors) : NULL;
-	int result;
+	struct web *web;
 	int fd;
 
 	if (!config || !metrics_create(&fd) || !metrics_attach(fd)) {
@@ -90,7 +90,13 @@ int main(int argc, char **argv)
 			return 2;
 		}
 	}
-	result = web_run(config, fd, STDIN_FILENO);
+	web = web_open(config, fd, -1);
+	if (web) {
+		web_serve(web, STDIN_FILENO);
+	}
+	const int result = web ? 0 : 1;
+
+	web_close(web);
 	close(fd);
 	config_errors_release(&errors);
 	config_free(config);

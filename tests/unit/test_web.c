@@ -348,6 +348,43 @@ static void write_page(const struct view *view, struct buffer *out)
 	page_write(view, "n0nce", out);
 }
 
+static void test_charts_go_on_in_the_next_web_role(void **state)
+{
+	static struct metrics_values none;
+	uint64_t points[HISTORY_POINTS];
+	const int fd = history_create();
+	struct history *first;
+	struct history *second;
+
+	(void)state;
+	assert_true(history_fits(fd));
+	first = history_share(fd, &none, NOW_S);
+	none.counters[METRICS_SIGN_INS] = 7;
+	history_sample(first, &none, NOW_S + 60);
+	history_free(first);
+	none.counters[METRICS_SIGN_INS] = 12;
+	second = history_share(fd, &none, NOW_S + 110);
+	history_sample(second, &none, NOW_S + 120);
+	assert_int_equal(history_points(second, HISTORY_SIGN_INS, points), 2);
+	assert_int_equal(points[0], 7);
+	assert_int_equal(points[1], 5);
+	assert_true(history_since_s(second) == NOW_S);
+	history_free(second);
+	close(fd);
+}
+
+static void test_a_history_of_another_size_begins_anew(void **state)
+{
+	static struct metrics_values none;
+	uint64_t points[HISTORY_POINTS];
+	struct history *history = history_share(-1, &none, NOW_S);
+
+	(void)state;
+	assert_false(history_fits(-1));
+	assert_int_equal(history_points(history, HISTORY_SIGN_INS, points), 0);
+	history_free(history);
+}
+
 static void test_percentiles_are_read_off_the_buckets(void **state)
 {
 	static struct metrics_values none;
@@ -443,6 +480,8 @@ int main(void)
 		TEST(test_an_hour_is_kept_the_newest_last),
 		TEST(test_the_last_failure_of_a_kind_is_remembered),
 		TEST(test_a_clock_that_is_set_back_begins_anew),
+		TEST(test_charts_go_on_in_the_next_web_role),
+		TEST(test_a_history_of_another_size_begins_anew),
 		TEST(test_percentiles_are_read_off_the_buckets),
 		TEST(test_a_name_of_the_configuration_cannot_leave_its_place),
 		TEST(test_the_page_loads_nothing),
