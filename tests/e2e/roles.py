@@ -88,9 +88,14 @@ def tcp_table():
 
 def worker_of(bridge, client):
     """The worker that serves this client's connection."""
-    ours = client.socket.getsockname()[1]
-    theirs = client.socket.getpeername()[1]
-    inode = next(row[3] for row in tcp_table() if row[:2] == (theirs, ours))
+    def end(address):  # as /proc/net/tcp spells it
+        number = int.from_bytes(socket.inet_aton(address[0]), "little")
+        return f"{number:08X}:{address[1]:04X}"
+
+    ends = [end(client.socket.getpeername()), end(client.socket.getsockname())]
+    with open("/proc/net/tcp", encoding="ascii") as table:
+        inode = next(int(fields[9]) for fields in map(str.split, table)
+                     if fields[1:3] == ends)
     return next(pid for pid in pids(bridge, "worker") if inode in sockets(pid))
 
 
