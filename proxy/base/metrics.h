@@ -38,6 +38,7 @@ enum metrics_counter {
 	METRICS_MESSAGES_DELETED,    // proven
 	METRICS_OCTETS_DELETED,
 	METRICS_RECONNECTS,  // upstream connections lost and opened again in a session
+	METRICS_PARKED_USED, // sign-ins that found a parked connection
 	METRICS_WRONG_SIZES, // messages whose RFC822.SIZE was not their size
 	/* the master's */
 	METRICS_WORKER_RESTARTS, // after a death, not a reload
@@ -52,6 +53,7 @@ enum metrics_counter {
 
 enum metrics_gauge {
 	METRICS_UPSTREAM_CONNECTIONS,
+	METRICS_UPSTREAM_PARKED, // of these, kept between sessions
 	/* the master's */
 	METRICS_STARTED_S, // Unix time of the service's start
 	METRICS_WORKERS,   // ready

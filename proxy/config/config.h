@@ -90,6 +90,8 @@ struct config_limits {
 	uint64_t authenticate_ms;      // 30s
 	uint64_t command_ms;           // 60s each other upstream command
 	uint64_t minimum_rate; // 1KiB octets a second of a body, over 60 s; 0: off
+	uint64_t parking_ms;   // 5m; 0: off
+	uint32_t parked;       // 256 in each worker
 	uint64_t sign_in_delay_min_ms; // 2s..15s; 0..0 for off
 	uint64_t sign_in_delay_max_ms;
 };

@@ -224,6 +224,15 @@ static void check_duration(struct config_check *check, const char *key, const ch
 	}
 }
 
+static void check_parking(struct config_check *check, const char *text, uint64_t *out)
+{
+	if (text != NULL && strcmp(text, "off") == 0) {
+		*out = 0;
+	} else {
+		check_duration(check, "parking", text, HOUR_MS, out);
+	}
+}
+
 static void check_rate(struct config_check *check, const char *text, uint64_t *out)
 {
 	uint64_t rate;
@@ -278,6 +287,8 @@ static void check_limits(struct config_check *check, const struct config_raw_lim
 		.tls_ms = 10 * SECOND_MS,
 		.authenticate_ms = 30 * SECOND_MS,
 		.command_ms = 60 * SECOND_MS,
+		.parking_ms = 5 * MINUTE_MS,
+		.parked = 256,
 		.minimum_rate = 1024,
 		.sign_in_delay_min_ms = 2 * SECOND_MS,
 		.sign_in_delay_max_ms = 15 * SECOND_MS,
@@ -299,6 +310,8 @@ static void check_limits(struct config_check *check, const struct config_raw_lim
 	check_duration(check, "authenticate", raw->authenticate, HOUR_MS,
 		       &limits->authenticate_ms);
 	check_duration(check, "command", raw->command, HOUR_MS, &limits->command_ms);
+	check_parking(check, raw->parking, &limits->parking_ms);
+	check_count(check, "parked", raw->parked, SESSIONS_MAX, &limits->parked);
 	check_rate(check, raw->minimum_rate, &limits->minimum_rate);
 	check_delay(check, raw->sign_in_delay, limits);
 }

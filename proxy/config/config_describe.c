@@ -185,6 +185,12 @@ static void describe_limits(const struct config_limits *limits, struct buffer *o
 	describe_ms(out, ", tls ", limits->tls_ms);
 	describe_ms(out, ", authenticate ", limits->authenticate_ms);
 	describe_ms(out, ", command ", limits->command_ms);
+	if (limits->parking_ms == 0) {
+		buffer_printf(out, "\nlimits: parking off");
+	} else {
+		describe_ms(out, "\nlimits: parking ", limits->parking_ms);
+		buffer_printf(out, ", %u a worker", limits->parked);
+	}
 	buffer_printf(out, "\nlimits: minimum-rate %llu octets a second%s",
 		      (unsigned long long)limits->minimum_rate,
 		      limits->minimum_rate == 0 ? " (off)" : "");

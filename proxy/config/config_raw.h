@@ -54,6 +54,7 @@ struct config_raw_limits {
 	char *sessions, *sessions_per_address;
 	char *idle, *write_stall, *sign_in, *upstream_sign_in, *drain;
 	char *connect, *tls, *authenticate, *command;
+	char *parking, *parked;
 	char *minimum_rate, *sign_in_delay;
 };
 

@@ -139,6 +139,8 @@ static const cyaml_schema_field_t limits_fields[] = {
 	TEXT("tls", config_raw_limits, tls),
 	TEXT("authenticate", config_raw_limits, authenticate),
 	TEXT("command", config_raw_limits, command),
+	TEXT("parking", config_raw_limits, parking),
+	TEXT("parked", config_raw_limits, parked),
 	TEXT("minimum-rate", config_raw_limits, minimum_rate),
 	TEXT("sign-in-delay", config_raw_limits, sign_in_delay),
 	CYAML_FIELD_END,

@@ -6,6 +6,7 @@
 #include "proxy/mailbox/maildrop.h"
 
 #include "protocol/imap_mailbox_name.h"
+#include "proxy/base/log.h"
 
 #include <ctype.h>
 #include <inttypes.h>
@@ -14,6 +15,7 @@
 #define SILENCE_MS (4 * 60 * 1000)
 #define KEEP_ALIVE_MS (10 * 1000) // the client waits for an answer of our own meanwhile
 #define NAME_MAX_BYTES 8192
+#define PARKED_MS 5000 // a parked connection that answers later is dead
 
 static bool hides_deleted(const struct maildrop *maildrop)
 {
@@ -104,6 +106,43 @@ SUSPENDS static bool lock(struct maildrop *maildrop, struct keeper_client *keepe
 	return maildrop->lock != NULL;
 }
 
+static struct parking_owner owner_of(const struct maildrop *maildrop)
+{
+	return (struct parking_owner){
+		.upstream = maildrop->upstream,
+		.mechanism = maildrop->mechanism,
+		.user = secret_bytes(&maildrop->user),
+		.secret = secret_bytes(&maildrop->secret),
+		.client = maildrop->client.address,
+	};
+}
+
+void maildrop_park(struct maildrop *maildrop)
+{
+	const struct parking_owner owner = owner_of(maildrop);
+
+	if (maildrop->parking && maildrop->imap) {
+		parking_keep(maildrop->parking, &owner, maildrop->imap,
+			     maildrop->verified_ms);
+		maildrop->imap = NULL;
+	}
+}
+
+static bool take_parked(struct maildrop *maildrop)
+{
+	const struct parking_owner owner = owner_of(maildrop);
+
+	if (maildrop->parking) {
+		maildrop->imap =
+			parking_take(maildrop->parking, &owner, &maildrop->verified_ms);
+	}
+	if (!maildrop->imap) {
+		return false;
+	}
+	maildrop->capabilities = imap_capabilities(maildrop->imap);
+	return true;
+}
+
 SUSPENDS static bool connect_upstream(struct maildrop *maildrop, uint64_t deadline_ms,
 				      struct imap_timing *timing, struct failure *failure)
 {
@@ -118,6 +157,7 @@ SUSPENDS static bool connect_upstream(struct maildrop *maildrop, uint64_t deadli
 	if (!maildrop->imap) {
 		return false;
 	}
+	maildrop->verified_ms = loop_now_ms();
 	maildrop->capabilities = imap_capabilities(maildrop->imap);
 	return true;
 }
@@ -127,20 +167,62 @@ SUSPENDS static bool select_folder(struct maildrop *maildrop, struct failure *fa
 	return imap_select(maildrop->imap, maildrop->folder, &maildrop->mailbox, failure);
 }
 
+SUSPENDS static bool build_snapshot(struct maildrop *maildrop, struct failure *failure)
+{
+	return snapshot_build(&maildrop->snapshot, maildrop->imap, &maildrop->mailbox,
+			      &maildrop->upstream->route->unique_id,
+			      hides_deleted(maildrop), failure);
+}
+
+/*
+ * Over the parked connection. Whatever goes wrong with it is no failure: another is
+ * opened.
+ */
+SUSPENDS static bool list_parked(struct maildrop *maildrop, uint64_t deadline_ms)
+{
+	const uint64_t soon_ms = loop_deadline_ms(PARKED_MS);
+	struct failure why;
+	bool listed;
+
+	imap_set_ceiling(maildrop->imap, soon_ms < deadline_ms ? soon_ms : deadline_ms);
+	listed = select_folder(maildrop, &why);
+	imap_set_ceiling(maildrop->imap, deadline_ms);
+	if (listed && build_snapshot(maildrop, &why)) {
+		return true;
+	}
+	log_say(LOG_DEBUG, "parked connection given up", "session %s: %s",
+		maildrop->client.session_id, why.text);
+	maildrop_drop_connection(maildrop);
+	return false;
+}
+
+SUSPENDS static bool list_anew(struct maildrop *maildrop, struct imap_timing *timing,
+			       struct failure *failure)
+{
+	imap_timing_enter(timing, IMAP_STAGE_SELECT);
+	return select_folder(maildrop, failure) && build_snapshot(maildrop, failure);
+}
+
 SUSPENDS static bool open_whole(struct maildrop *maildrop, struct keeper_client *keeper,
 				uint64_t deadline_ms, struct imap_timing *timing,
 				struct failure *failure)
 {
-	if (!name(maildrop, failure) ||
-	    !connect_upstream(maildrop, deadline_ms, timing, failure) ||
-	    !lock(maildrop, keeper, deadline_ms, failure)) {
+	bool listed = false;
+
+	if (!name(maildrop, failure)) {
 		return false;
 	}
-	imap_timing_enter(timing, IMAP_STAGE_SELECT);
-	if (!select_folder(maildrop, failure) ||
-	    !snapshot_build(&maildrop->snapshot, maildrop->imap, &maildrop->mailbox,
-			    &maildrop->upstream->route->unique_id,
-			    hides_deleted(maildrop), failure)) {
+	if (take_parked(maildrop)) {
+		if (!lock(maildrop, keeper, deadline_ms, failure)) {
+			return false;
+		}
+		imap_timing_enter(timing, IMAP_STAGE_SELECT);
+		listed = list_parked(maildrop, deadline_ms);
+	}
+	if (!listed &&
+	    (!connect_upstream(maildrop, deadline_ms, timing, failure) ||
+	     (!maildrop->lock && !lock(maildrop, keeper, deadline_ms, failure)) ||
+	     !list_anew(maildrop, timing, failure))) {
 		return false;
 	}
 	imap_set_ceiling(maildrop->imap, DEADLINE_NEVER);
@@ -175,13 +257,18 @@ SUSPENDS bool maildrop_open(struct maildrop *maildrop,
 		.folder = memory_copy_text(bytes_of(request->folder)),
 		.client = request->client,
 		.leftovers = request->leftovers,
+		.parking = request->parking,
 	};
 	secret_set(&maildrop->user, request->user);
 	secret_set(&maildrop->secret, request->secret);
 	timing = timing ? timing : &own;
+	timing->metrics = maildrop->upstream->metrics;
 	opened = open_whole(maildrop, request->keeper, deadline_ms, timing, failure);
 	count_opening(maildrop, timing, opened, failure);
 	if (!opened) {
+		if (failure->kind == FAILURE_IN_USE) {
+			maildrop_park(maildrop); // he will come again
+		}
 		maildrop_close(maildrop);
 	}
 	return opened;

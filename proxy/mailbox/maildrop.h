@@ -9,6 +9,7 @@
 #include "proxy/base/memory.h"
 #include "proxy/ipc/keeper_client.h"
 #include "proxy/mailbox/leftover.h"
+#include "proxy/mailbox/parking.h"
 #include "proxy/mailbox/snapshot.h"
 
 /* Who signs in, and to what. All borrowed during maildrop_open(). */
@@ -16,6 +17,7 @@ struct maildrop_request {
 	struct upstream *upstream;
 	struct keeper_client *keeper; // NULL: nothing is locked
 	struct leftovers *leftovers;  // outlives the maildrop
+	struct parking *parking;      // outlives it, too; NULL: nothing is parked
 	enum sasl_mechanism mechanism;
 	struct bytes user;   // the upstream user
 	struct bytes secret; // password or token
@@ -31,8 +33,10 @@ struct maildrop {
 	char *folder;                // owned
 	char *name;                  // owned: canonical, what the lock is for
 	struct leftovers *leftovers; // borrowed
+	struct parking *parking;     // borrowed
 	struct imap_client client;
-	struct imap *imap; // owned; NULL: lost, not yet needed again
+	struct imap *imap;    // owned; NULL: lost, not yet needed again
+	uint64_t verified_ms; // when the server judged the credential
 	struct imap_mailbox mailbox;
 	struct snapshot snapshot;
 	unsigned capabilities;    // of the connection that was opened last
@@ -68,6 +72,9 @@ SUSPENDS void maildrop_keep_alive(struct maildrop *maildrop);
 
 /* Give memory back before waiting for the client. */
 void maildrop_rest(struct maildrop *maildrop);
+
+/* The session is over: keep the connection for the next one, where it is fit for it. */
+void maildrop_park(struct maildrop *maildrop);
 
 SUSPENDS void maildrop_close(struct maildrop *maildrop);
 

@@ -148,6 +148,7 @@ SUSPENDS static void serve(struct worker *worker)
 	role_ready(worker->role);
 	drain_ms = obey(worker);
 	close_doors(worker);
+	parking_end(worker->service.parking);
 	listening = task_start_child(listen_on, worker);
 	drain(worker, drain_ms);
 	task_cancel(listening);
@@ -166,7 +167,10 @@ SUSPENDS int worker_live(struct role *role)
 	}
 	service_share_tickets(&worker.service, role->start.key);
 	worker.service.keeper = keeper_client_new(role->start.slot, role->start.key);
+	worker.service.parking =
+		parking_new(role->config->limits.parking_ms, role->config->limits.parked);
 	serve(&worker);
+	parking_free(worker.service.parking);
 	keeper_client_free(worker.service.keeper);
 	service_release(&worker.service);
 	return 0;

@@ -3,6 +3,7 @@
 #include "proxy/base/log.h"
 #include "proxy/base/memory.h"
 
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/rand.h>
@@ -33,6 +34,12 @@ void keyed_hash(const unsigned char key[KEYED_HASH_BYTES], struct bytes context,
 	must(HMAC(EVP_sha256(), key, KEYED_HASH_BYTES, parts, sizeof(parts), out, NULL) !=
 	     NULL);
 	memory_wipe(parts, sizeof(parts));
+}
+
+bool keyed_hash_equal(const unsigned char a[KEYED_HASH_BYTES],
+		      const unsigned char b[KEYED_HASH_BYTES])
+{
+	return CRYPTO_memcmp(a, b, KEYED_HASH_BYTES) == 0;
 }
 
 void keyed_hash_new_key(unsigned char key[KEYED_HASH_BYTES])

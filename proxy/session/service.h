@@ -6,6 +6,7 @@
 
 #include "proxy/ipc/keeper_client.h"
 #include "proxy/mailbox/leftover.h"
+#include "proxy/mailbox/parking.h"
 #include "proxy/upstream/upstream.h"
 
 /* What a listener shows: NULL where it has no TLS. */
@@ -20,6 +21,7 @@ struct service {
 	struct upstream *upstreams;   // owned; one per route, same order
 	struct keeper_client *keeper; // borrowed; NULL: no locks, no throttle
 	struct leftovers *leftovers;  // owned
+	struct parking *parking;      // borrowed; NULL: no connection is kept
 	struct session *sessions;     // session::next, every session that runs
 	uint32_t session_count;
 	struct gate session_ended; // opened whenever one ends

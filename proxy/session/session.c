@@ -282,6 +282,10 @@ SUSPENDS static void finish(struct session *session)
 	    keeper_lock_is_taken_over(session->maildrop.lock)) {
 		session->end = SESSION_TAKEN_OVER;
 	}
+	if (session->signed_in && session->end == SESSION_CLIENT_GONE &&
+	    !session->in_answer) {
+		maildrop_park(&session->maildrop);
+	}
 	tell_keeper(session);
 	count_end_of(session);
 	log_end_of(session, session->end == SESSION_QUIT

@@ -48,6 +48,9 @@ SUSPENDS void update(struct session *session)
 	result = commit_deletions(&session->maildrop, &failure);
 	count_commit(session, since_ms);
 	session->committing = false;
+	if (result == COMMIT_DONE) {
+		maildrop_park(&session->maildrop);
+	}
 	/* Before the answer: the client may sign in again as soon as it has it. */
 	keeper_unlock(session->maildrop.lock);
 	session->maildrop.lock = NULL;

@@ -367,6 +367,12 @@ bool imap_is_quiet(struct imap *imap)
 	return !imap->lost && stream_is_quiet(imap->stream);
 }
 
+bool imap_is_settled(struct imap *imap)
+{
+	return imap_is_quiet(imap) && !imap->reading.open && imap->answer.given &&
+	       imap->aside_tag[0] == '\0' && imap_wire_is_between_responses(&imap->wire);
+}
+
 uint64_t imap_last_heard_ms(const struct imap *imap)
 {
 	return imap->last_heard_ms;

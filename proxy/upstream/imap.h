@@ -126,6 +126,8 @@ bool imap_is_lost(const struct imap *imap);
 /* Nothing has arrived since the last answer: it is probably alive. What events lent is
  * gone after it. */
 bool imap_is_quiet(struct imap *imap);
+/* Nothing is under way: the last command is answered, and no body is open. */
+bool imap_is_settled(struct imap *imap);
 /* When the server was last heard, on the loop's clock. */
 uint64_t imap_last_heard_ms(const struct imap *imap);
 

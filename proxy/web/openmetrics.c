@@ -31,6 +31,8 @@ static const struct family counters[METRICS_COUNTERS] = {
 	[METRICS_OCTETS_DELETED] = { "deleted_octets", "Octets of messages removed." },
 	[METRICS_RECONNECTS] = { "upstream_reconnects",
 				 "Upstream connections lost and opened again." },
+	[METRICS_PARKED_USED] = { "parked_used",
+				  "Sign-ins that found a parked connection." },
 	[METRICS_WRONG_SIZES] = { "wrong_sizes",
 				  "Messages whose RFC822.SIZE was not their size." },
 	[METRICS_WORKER_RESTARTS] = { "worker_restarts",
@@ -50,6 +52,8 @@ static const struct family counters[METRICS_COUNTERS] = {
 static const struct family gauges[METRICS_GAUGES] = {
 	[METRICS_UPSTREAM_CONNECTIONS] = { "upstream_connections",
 					   "Connections to IMAP servers now." },
+	[METRICS_UPSTREAM_PARKED] = { "upstream_parked",
+				      "Of these, kept between sessions." },
 	[METRICS_STARTED_S] = { "start_time_seconds",
 				"Unix time of the service's start." },
 	[METRICS_WORKERS] = { "workers_ready", "Workers that serve now." },

@@ -15,6 +15,8 @@ import subprocess
 import net
 import pop3
 
+# Most tests count connections, or wait until they are closed.
+PARKING = os.environ.get("POPBRIDGE_PARKING", "off")
 _SANITIZER = re.compile(r"ERROR: \w+Sanitizer|runtime error:|LeakSanitizer|WARNING: \w+Sanitizer")
 
 
@@ -38,7 +40,8 @@ class Bridge:
 
     config: a dict (JSON is YAML) or YAML text. Without "listen" it gets one plain
     loopback listener; tls=pki adds the certificate, and a starttls and an implicit
-    listener. log and limits get test-friendly defaults where config says nothing.
+    listener. log and limits get test-friendly defaults where config says nothing; no
+    connection is parked (POPBRIDGE_PARKING=5m: in all tests).
     command: command-line arguments instead of `serve -c FILE`. program: another file than
     the binary, a copy of it.
     """
@@ -86,7 +89,8 @@ class Bridge:
         if self._tls and "tls" not in config:
             certificate = self._tls.server
             config["tls"] = {"certificate": certificate.chain, "key": certificate.key}
-        config["limits"] = {"sign-in-delay": "off", "drain": "10ms", **config.get("limits", {})}
+        config["limits"] = {"sign-in-delay": "off", "drain": "10ms", "parking": PARKING,
+                            **config.get("limits", {})}
         config["log"] = {"level": "debug", **config.get("log", {})}
         return config
 

@@ -21,7 +21,9 @@ static struct hash hash(unsigned char key_octet, const char *context, const char
 
 static bool same(struct hash a, struct hash b)
 {
-	return memcmp(a.octets, b.octets, sizeof(a.octets)) == 0;
+	const bool equal = memcmp(a.octets, b.octets, sizeof(a.octets)) == 0;
+	assert_int_equal(keyed_hash_equal(a.octets, b.octets), equal);
+	return equal;
 }
 
 static void test_equal_secrets_have_equal_hashes(void **state)
