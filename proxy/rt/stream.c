@@ -24,7 +24,8 @@
 #include <unistd.h>
 
 #define ROOM_MIN 1024
-#define DISCARD_MAX 262144 // unread input swallowed when closing
+#define UNSENT_MAX (128 * 1024) // octets a peer has not opened its window for
+#define DISCARD_MAX 262144      // unread input swallowed when closing
 
 struct stream {
 	int fd;
@@ -57,6 +58,10 @@ struct stream *stream_new(int fd, const struct address *peer)
 	set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, 60);
 	set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, 10);
 	set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, 3);
+	/* The kernel's own buffer grows to megabytes for a peer that never reads, and a
+	 * few hundred of them would use up what there is for all. What is on the way does
+	 * not count, so this does not slow anybody down. */
+	set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_MAX);
 	int failed = uv_poll_init(loop_uv(), &stream->poll, fd);
 	assert(!failed);
 	(void)failed;

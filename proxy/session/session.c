@@ -159,6 +159,16 @@ static void make_id(char out[17])
 	snprintf(out, 17, "%016" PRIx64, random);
 }
 
+static void link_session(struct session *session)
+{
+	session->next = session->service->sessions;
+	session->link = &session->service->sessions;
+	if (session->next) {
+		session->next->link = &session->next;
+	}
+	session->service->sessions = session;
+}
+
 static struct session *create(struct service *service,
 			      const struct config_listener *listener,
 			      struct stream *client)
@@ -178,8 +188,7 @@ static struct session *create(struct service *service,
 	buffer_init(&session->user, NAME_MAX_OCTETS);
 	make_id(session->id);
 	address_text(stream_peer(client), session->peer);
-	session->next = service->sessions;
-	service->sessions = session;
+	link_session(session);
 	service->session_count++;
 	metrics_count(METRICS_CONNECTIONS);
 	metrics_move(&session->state, METRICS_STATE_AUTHORIZATION);
@@ -231,12 +240,10 @@ static void log_end_of(const struct session *session, uint64_t hash)
 
 static void unlink_session(struct session *session)
 {
-	struct session **link = &session->service->sessions;
-
-	while (*link != session) {
-		link = &(*link)->next;
+	*session->link = session->next;
+	if (session->next) {
+		session->next->link = session->link;
 	}
-	*link = session->next;
 	session->service->session_count--;
 	gate_open(&session->service->session_ended);
 }

@@ -33,7 +33,8 @@ enum next {
 };
 
 struct session {
-	struct session *next; // in service->sessions
+	struct session *next;  // in service->sessions
+	struct session **link; // what points to this one there
 	struct service *service;
 	const struct config_listener *listener;
 	struct stream *client; // owned

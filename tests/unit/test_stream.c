@@ -2,12 +2,14 @@
 #include "proxy/rt/tls_session.h"
 #include "tests/unit/tls_files.h"
 
+#include <linux/sockios.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -309,6 +311,9 @@ static SUSPENDS void stuff_near(void *argument)
 			    &failure)) {
 	}
 	assert_int_equal(failure.kind, FAILURE_TIMEOUT);
+	int unsent; // in the kernel, beyond what the peer's window lets out
+	assert_int_equal(ioctl(near_fd, SIOCOUTQNSD, &unsent), 0);
+	assert_in_range(unsent, 1, 256 * 1024);
 	stream_reset(near);
 	ran++;
 }
