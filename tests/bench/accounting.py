@@ -54,14 +54,15 @@ def pss_kib(root):
 class Peak:
     """The highest proportional size of all processes while this is entered."""
 
-    def __init__(self, root):
+    def __init__(self, root, every_s=SAMPLE_S):
         self.root = root
+        self.every_s = every_s
         self.kib = 0
         self._over = threading.Event()
         self._watcher = threading.Thread(target=self._watch)
 
     def _watch(self):
-        while not self._over.wait(SAMPLE_S):
+        while not self._over.wait(self.every_s):
             self.kib = max(self.kib, pss_kib(self.root))
 
     def __enter__(self):

@@ -198,7 +198,8 @@ def main():
     try:
         prepare(arguments)
         run = Run(arguments)
-        run.all()
+        if arguments.scenarios:
+            run.all()
         figures = []
         for name in arguments.scale:
             figures += run.scale(name)

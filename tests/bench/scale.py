@@ -1,19 +1,26 @@
 """
-Thousands of sessions: what popbridge promises about them, each with its limit. Every
-scenario starts servers of its own and gives rows of (figure, value, limit, kept).
+Thousands of sessions, a hundred thousand one after the other, hostile clients, a million
+messages: what popbridge promises about them, each with its limit. Every scenario starts
+servers of its own and gives rows of (figure, value, limit, kept).
 """
 
+import contextlib
+import imaplib
 import json
 import os
+import socket
 import subprocess
 import time
 
 import accounting
 import state
 import targets
+import upstream
 from state import path
 
 SESSIONS = int(os.environ.get("BENCH_SESSIONS", "10000"))
+SOAK_SESSIONS = int(os.environ.get("BENCH_SOAK", "100000"))
+HOSTILE = float(os.environ.get("BENCH_HOSTILE", "1"))  # share of the hostile clients
 SETTLE_S = 5  # who idles for a second gives memory back
 VISITS_S = 20  # a second, for sign-in times
 
@@ -68,6 +75,9 @@ log: {{level: warning}}
 
     def __exit__(self, *_):
         self.stop()
+
+    def descriptors(self):
+        return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in accounting.tree(self.root))
 
     def pss_kib(self):
         return accounting.pss_kib(self.root)
@@ -151,4 +161,151 @@ def sessions10k():
     ]
 
 
-SCENARIOS = {"sessions10k": sessions10k}
+def index1m():
+    user = ["--user", "1000000x1000-1"]
+    with StandIn(), Bridge(StandIn.port) as bridge:
+        listed = ["--port", bridge.client_port(), "--tls", "tls", "--ca", path("tls", "ca.pem")]
+        Load("pop3_load", "list", *listed, "--user", "10x1000-1").end()
+        before = bridge.pss_kib()
+        with accounting.Peak(bridge.root) as peak:
+            whole = Load("pop3_load", "list", *listed, *user).end()
+        holder = many(bridge, "hold", *user, "--sessions", 1)
+        holder.result()
+        time.sleep(SETTLE_S)
+        idle = bridge.pss_kib()
+        holder.process.kill()
+        holder.process.wait()
+    more, rest = (peak.kib - before) / 1024, (idle - before) / 1024
+    return [
+        ("a million messages: listed by UIDL and LIST", whole.get("mailbox", 0), "= 1000000",
+         whole.get("mailbox") == 1000000),
+        ("a million messages: MiB more at the most", more, "<= 24", more <= 24),
+        ("a million messages: MiB more while the client is silent", rest, "<= 24", rest <= 24),
+        ("a million messages: seconds to sign in", whole.get("t_login", 0), "", True),
+        ("a million messages: seconds for UIDL, LIST",
+         whole.get("t_uidl", 0) + whole.get("t_list", 0), "", True),
+    ]
+
+
+def uids(user):
+    """What is in the INBOX now, by Dovecot itself."""
+    with imaplib.IMAP4("127.0.0.1", state.upstream_port("imap")) as imap:
+        imap.login(user, state.PASSWORD)
+        imap.select(readonly=True)
+        return set(imap.uid("SEARCH", "ALL")[1][0].split())
+
+
+def balance(before, after, ledger):
+    """Differences between what clients were told and what is left; and untold fates."""
+    wrong = unknown = 0
+    for line in state.read(ledger).splitlines():
+        user, uid, fate = line.split()
+        if fate == "deleted":
+            before[user].discard(uid.encode())
+        unknown += fate == "unknown"
+    for user, expected in before.items():
+        wrong += len(expected ^ after[user])
+    return wrong, unknown
+
+
+def slope(points):
+    """Least squares over (x, y)."""
+    mean_x = sum(x for x, _ in points) / len(points)
+    mean_y = sum(y for _, y in points) / len(points)
+    return (sum((x - mean_x) * (y - mean_y) for x, y in points)
+            / sum((x - mean_x) ** 2 for x, _ in points))
+
+
+def watch_soak(load, bridge):
+    """(thousand sessions done, PSS, descriptors) as they come, then the result."""
+    samples = []
+    while True:
+        line = load.result()
+        if "done" not in line:
+            return samples, line
+        samples.append((line["done"] / 1000, bridge.pss_kib(), bridge.descriptors()))
+        if len(samples) % 10 == 0:
+            print("{:.0f},000 done, {} KiB, {} descriptors".format(*samples[-1]), flush=True)
+
+
+def soak():
+    users = upstream.refill()
+    before = {user: uids(user) for user in users}
+    ledger = path("ledger")
+    with Bridge(state.upstream_port("imaps")) as bridge:
+        idle = bridge.descriptors()
+        load = many(bridge, "soak", "--user", "q%", "--users", len(users), "--conc", 32,
+                    "--sources", 200, "--sessions", SOAK_SESSIONS, "--ledger", ledger,
+                    "--progress", max(1, SOAK_SESSIONS // 100))
+        samples, result = watch_soak(load, bridge)
+        load.end()
+        time.sleep(SETTLE_S)
+        left = bridge.descriptors() - idle
+    wrong, unknown = balance(before, {user: uids(user) for user in users}, ledger)
+    steady = samples[len(samples) // 5:]
+    growth = slope([(thousands, kib) for thousands, kib, _ in steady])
+    return [
+        ("soak: sessions", result["sessions"], f"= {SOAK_SESSIONS}",
+         result["sessions"] == SOAK_SESSIONS),
+        ("soak: sessions that failed", result["errors"], "= 0", result["errors"] == 0),
+        ("soak: messages not as clients were told", wrong, "= 0", wrong == 0),
+        ("soak: messages of an unknown fate", unknown, "= 0", unknown == 0),
+        ("soak: KiB more for 1,000 sessions", growth, "<= 4", growth <= 4),
+        ("soak: descriptors left open", left, "<= 0", left <= 0),
+        ("soak: sessions a second", result["sessions_s"], "", True),
+    ]
+
+
+def own_address():
+    """One that is not on loopback, where nobody is limited; else that."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing
+            return probe.getsockname()[0]
+        except OSError:
+            return "127.0.0.1"
+
+
+def attack(bridge, stack):
+    """1,000 who never read, 2,000 who never finish signing in, a flood from one address."""
+    def enter(load):
+        stack.callback(load.end)
+        return load
+
+    ports = bridge.port, bridge.port + 1
+    unread = int(1000 * HOSTILE)
+    readers = enter(many(bridge, "unread", "--user", "1x20000000-%", "--users", unread,
+                         "--sessions", unread, "--conc", 8, "--sources", 200))
+    enter(Load("pop3_hostile", "unfinished", "127.0.0.1", *ports, int(2000 * HOSTILE)))
+    enter(Load("pop3_hostile", "flood", own_address(), *ports, 500 * HOSTILE))
+    time.sleep(SETTLE_S)
+    return readers.result()
+
+
+def hostile():
+    limits = "sessions: 10000"
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(StandIn())
+        bridge = stack.enter_context(Bridge(StandIn.port, limits))
+        sign_ins(bridge, 2)
+        before = bridge.pss_kib()
+        calm = sign_ins(bridge, 30)
+        with accounting.Peak(bridge.root, 0.5) as peak:  # looking takes time, too
+            unread = attack(bridge, stack)
+            busy = sign_ins(bridge, 30)
+    ratio, more = busy["p99"] / calm["p99"], (peak.kib - before) / 1024
+    return [
+        ("hostile: clients that never read", unread["sessions"] - unread["errors"], "",
+         unread["errors"] == 0),
+        ("hostile: others' sign-in, share that failed", busy["errors"] / busy["sessions"], "= 0",
+         busy["errors"] == 0),
+        ("hostile: others' sign-in p99, as multiple of the idle one", ratio, "<= 2", ratio <= 2),
+        ("hostile: sign-in idle, ms: p50", ms(calm["p50"]), "", True),
+        ("hostile: sign-in idle, ms: p99", ms(calm["p99"]), "", True),
+        ("hostile: sign-in under attack, ms: p50", ms(busy["p50"]), "", True),
+        ("hostile: sign-in under attack, ms: p99", ms(busy["p99"]), "", True),
+        ("hostile: MiB more at the most", more, "<= 256", more <= 256),
+    ]
+
+
+SCENARIOS = {"sessions10k": sessions10k, "soak": soak, "hostile": hostile, "index1m": index1m}

@@ -95,6 +95,15 @@ def restore(user="udel"):
     _copy(_template("udel"), user)
 
 
+def refill():
+    """Users whose mail a scenario deletes, as they were; returns their names."""
+    users = [f"q{number:04d}" for number in range(SMALL_USERS)]
+    for user in users:
+        shutil.rmtree(path("up", "mail", user), ignore_errors=True)
+        _copy(_template("usmall"), user)
+    return users
+
+
 def populate(kind):
     """One of MAILBOXES, or "small", "idle" or "u1k"."""
     done = path("up", "done." + kind)

@@ -26,7 +26,8 @@
 #define BATCH 128
 #define LINE_MAX_OCTETS ((size_t)16 * 1024)
 #define PIECE ((size_t)16 * 1024)
-#define PIECES_MAX 8 // in one turn
+#define UNSENT_MAX (64 * 1024) // in the kernel, for one that is not read
+#define PIECES_MAX 8           // in one turn
 
 struct client {
 	int fd;
@@ -208,6 +209,7 @@ static void serve(struct client *client)
 static void take_in(int listener)
 {
 	const int one = 1;
+	const int unsent = UNSENT_MAX;
 	const int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	if (fd < 0) {
@@ -220,6 +222,7 @@ static void take_in(int listener)
 		die("memory");
 	}
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
 	SSL_set_fd(ssl, fd);
 	*client = (struct client){ .fd = fd, .ssl = ssl };
 	imap_answers_init(&client->answers);
