@@ -241,7 +241,7 @@ def test_an_unwritable_state_directory_names_the_command_that_mends_it(host, bri
         user="4321:4321"))
     assert bridge.wait_end() == 1
     command = re.search(r"run: (chown -R 4321:4321 /var/lib/popbridge &&"
-                        r" chmod -R u\+rwX /var/lib/popbridge) ", bridge.log)
+                        r" chmod -R u\+rwX /var/lib/popbridge)\b", bridge.log)
     assert command, bridge.log
     run("sh", "-c", command[1].replace("/var/lib/popbridge", str(state)))
     bridge_to(*mount, user="4321:4321")
