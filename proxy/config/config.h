@@ -71,6 +71,7 @@ struct config_route {
 	char folder_separator; // "user+Folder"; 0: off
 	struct pop3_unique_id_template unique_id;
 	bool mark_read;
+	bool read_ahead; // default true
 	enum config_without_uidplus without_uidplus;
 	enum config_forward_client forward_client;
 	enum config_when_locked when_locked;

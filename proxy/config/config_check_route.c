@@ -220,5 +220,7 @@ void config_check_route(struct config_check *check, const struct config_raw_rout
 	check_folder(check, raw, route);
 	check_unique_id(check, raw, route);
 	route->mark_read = config_bool(check, "mark-read", raw->mark_read);
+	route->read_ahead =
+		!raw->read_ahead || config_bool(check, "read-ahead", raw->read_ahead);
 	check_words(check, raw, route);
 }

@@ -144,8 +144,11 @@ static void describe_mapping(const struct config_route *route, struct buffer *ou
 		buffer_printf(out, ", or another one after \"%c\" in the user name",
 			      route->folder_separator);
 	}
-	buffer_printf(out, "\n    unique-id %s, mark-read %s, without-uidplus %s\n",
+	buffer_printf(out,
+		      "\n    unique-id %s, mark-read %s, read-ahead %s, without-uidplus "
+		      "%s\n",
 		      route->unique_id.text, route->mark_read ? "true" : "false",
+		      route->read_ahead ? "true" : "false",
 		      without_uidplus[route->without_uidplus]);
 	buffer_printf(out, "    forward-client %s, when-locked %s, nul %s\n",
 		      route->forward_client == CONFIG_FORWARD_ID ? "id" : "none",

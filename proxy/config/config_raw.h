@@ -38,7 +38,7 @@ struct config_raw_route {
 	char *ca_file, *client_certificate, *client_key;
 	char **pins;
 	unsigned pins_count;
-	char *folder, *folder_separator, *unique_id, *uid_only, *mark_read;
+	char *folder, *folder_separator, *unique_id, *uid_only, *mark_read, *read_ahead;
 	char *without_uidplus, *forward_client, *when_locked, *nul;
 };
 

@@ -88,6 +88,7 @@ static const cyaml_schema_field_t route_fields[] = {
 	TEXT("unique-id", config_raw_route, unique_id),
 	TEXT("uid-only", config_raw_route, uid_only),
 	TEXT("mark-read", config_raw_route, mark_read),
+	TEXT("read-ahead", config_raw_route, read_ahead),
 	TEXT("without-uidplus", config_raw_route, without_uidplus),
 	TEXT("forward-client", config_raw_route, forward_client),
 	TEXT("when-locked", config_raw_route, when_locked),

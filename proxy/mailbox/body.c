@@ -8,42 +8,50 @@
 
 SUSPENDS static enum imap_body open_part(struct body *body, struct failure *failure)
 {
-	return imap_body_open(body->maildrop->imap, body->imap_uid, body->origin,
-			      body->part, body->listed, failure);
+	return imap_body_open(body->maildrop->imap, &body->part, failure);
 }
 
-/* Nothing is promised yet: a connection that dies now is worth another try. */
-SUSPENDS static enum imap_body open_first(struct body *body, struct failure *failure)
+SUSPENDS static enum imap_body open_with_the_next(struct body *body,
+						  struct failure *failure)
 {
 	struct maildrop *maildrop = body->maildrop;
-	enum imap_body result;
 
-	if (!maildrop_ensure(maildrop, failure)) {
-		return IMAP_BODY_FAILED;
-	}
-	result = open_part(body, failure);
-	if (result != IMAP_BODY_FAILED || failure->kind != FAILURE_PEER_GONE) {
-		return result;
-	}
-	if (!maildrop_ensure(maildrop, failure)) {
+	if (!maildrop_ensure(maildrop, failure) ||
+	    (maildrop->upstream->route->read_ahead &&
+	     !prefetch_ask(&maildrop->prefetch, &maildrop->snapshot, maildrop->imap,
+			   &body->part, failure))) {
 		return IMAP_BODY_FAILED;
 	}
 	return open_part(body, failure);
 }
 
+/* Nothing is promised yet: a connection that dies now is worth another try. */
+SUSPENDS static enum imap_body open_first(struct body *body, struct failure *failure)
+{
+	const enum imap_body result = open_with_the_next(body, failure);
+
+	if (result != IMAP_BODY_FAILED || failure->kind != FAILURE_PEER_GONE ||
+	    !body->maildrop->imap) {
+		return result;
+	}
+	return open_with_the_next(body, failure);
+}
+
 SUSPENDS enum imap_body body_open(struct body *body, struct maildrop *maildrop,
-				  const struct message *message, uint64_t first_part,
+				  uint32_t msgno, uint64_t first_part,
 				  struct failure *failure)
 {
+	const struct message *message = snapshot_message(&maildrop->snapshot, msgno);
 	const uint64_t since_ms = loop_now_ms();
 	enum imap_body result;
 
 	*body = (struct body){
 		.maildrop = maildrop,
-		.imap_uid = message->imap_uid,
-		.listed = message->octets,
-		.part = first_part,
+		.part = { .imap_uid = message->imap_uid,
+			  .length = first_part,
+			  .listed = message->octets },
 	};
+	prefetch_note(&maildrop->prefetch, &maildrop->snapshot, msgno, first_part);
 	result = open_first(body, failure);
 	metrics_step(maildrop->upstream->metrics, METRICS_STEP_BODY,
 		     loop_now_ms() - since_ms);
@@ -58,10 +66,12 @@ static bool was_last_part(const struct body *body)
 {
 	const uint64_t given = imap_body_octets(body->maildrop->imap);
 
-	if (body->part == 0 || given == 0 || given > body->part) {
+	const struct imap_part *part = &body->part;
+
+	if (part->length == 0 || given == 0 || given > part->length) {
 		return true;
 	}
-	return given < body->part && body->origin + given >= body->listed;
+	return given < part->length && part->origin + given >= part->listed;
 }
 
 /* What came of asking for the next part. */
@@ -76,17 +86,18 @@ SUSPENDS static enum part end_or_gone(const struct body *body, struct failure *f
 	bool exists = false;
 	char criteria[24];
 
-	snprintf(criteria, sizeof(criteria), "UID %" PRIu32, body->imap_uid);
+	snprintf(criteria, sizeof(criteria), "UID %" PRIu32, body->part.imap_uid);
 	if (!imap_search_start(imap, criteria, failure)) {
 		return PART_FAILED;
 	}
 	while ((step = imap_search_next(imap, &range, failure)) == IMAP_STEP) {
-		exists = exists ||
-			 (range.first <= body->imap_uid && body->imap_uid <= range.last);
+		exists = exists || (range.first <= body->part.imap_uid &&
+				    body->part.imap_uid <= range.last);
 	}
 	if (step == IMAP_END && !exists) {
 		failure_set(failure, FAILURE_TEMPORARY,
-			    "UID %" PRIu32 " vanished while it was read", body->imap_uid);
+			    "UID %" PRIu32 " vanished while it was read",
+			    body->part.imap_uid);
 	}
 	return step == IMAP_END && exists ? PART_NONE : PART_FAILED;
 }
@@ -98,10 +109,12 @@ SUSPENDS static enum part end_or_gone(const struct body *body, struct failure *f
 SUSPENDS static enum part end_or_lie(const struct body *body, struct failure *failure)
 {
 	struct imap *imap = body->maildrop->imap;
+	struct imap_part around = body->part;
 	struct bytes slice;
 
-	if (imap_body_open(imap, body->imap_uid, body->origin - 1, 2, body->listed,
-			   failure) != IMAP_BODY_READY) {
+	around.origin--;
+	around.length = 2;
+	if (imap_body_open(imap, &around, failure) != IMAP_BODY_READY) {
 		return PART_FAILED;
 	}
 	const bool last = imap_body_octets(imap) == 1;
@@ -118,26 +131,28 @@ SUSPENDS static enum part end_or_lie(const struct body *body, struct failure *fa
 		failure_set(failure, FAILURE_TEMPORARY,
 			    "the server gave nothing of UID %" PRIu32 " at octet %" PRIu64
 			    ", though there is more",
-			    body->imap_uid, body->origin);
+			    body->part.imap_uid, body->part.origin);
 	}
 	return last ? PART_NONE : PART_FAILED;
 }
 
 SUSPENDS static enum part next_part(struct body *body, struct failure *failure)
 {
+	struct imap_part *part = &body->part;
+
 	if (!imap_body_finish(body->maildrop->imap, failure)) {
 		return PART_FAILED;
 	}
-	if (imap_body_octets(body->maildrop->imap) == 0 && body->origin > 0 &&
-	    body->origin < body->listed) {
+	if (imap_body_octets(body->maildrop->imap) == 0 && part->origin > 0 &&
+	    part->origin < part->listed) {
 		return end_or_lie(body, failure);
 	}
 	if (was_last_part(body)) {
 		return PART_NONE;
 	}
-	body->origin += imap_body_octets(body->maildrop->imap);
-	body->part =
-		body->part * PART_GROWTH < PART_MAX ? body->part * PART_GROWTH : PART_MAX;
+	part->origin += imap_body_octets(body->maildrop->imap);
+	part->length = part->length * PART_GROWTH < PART_MAX ? part->length * PART_GROWTH
+							     : PART_MAX;
 	switch (open_part(body, failure)) {
 	case IMAP_BODY_READY:
 		return PART_FOLLOWS;
@@ -182,6 +197,7 @@ SUSPENDS bool body_finish(struct body *body, struct failure *failure)
 {
 	struct bytes slice;
 
+	body->maildrop->prefetch.used_ms = loop_now_ms();
 	if (body->ended) {
 		return true;
 	}

@@ -9,21 +9,20 @@
 
 struct body {
 	struct maildrop *maildrop;
-	uint32_t imap_uid;
-	uint64_t listed; // octets by the snapshot
-	uint64_t origin; // where the part under way begins
-	uint64_t part;   // octets asked for; 0: the whole message
-	uint64_t octets; // from the server so far
-	bool ended;      // the last part was read
+	struct imap_part part; // the one under way
+	uint64_t octets;       // from the server so far
+	bool ended;            // the last part was read
 };
 
 /*
+ * Message msgno of the snapshot, which is not marked, and ahead of their time those the
+ * client is likely to ask for next.
  * GONE: no such message any more; the session goes on. FAILED: as imap_body_open(); a
  * connection found lost before anything was promised is reopened once. first_part: octets
  * to begin with, 0: all at once.
  */
 SUSPENDS enum imap_body body_open(struct body *body, struct maildrop *maildrop,
-				  const struct message *message, uint64_t first_part,
+				  uint32_t msgno, uint64_t first_part,
 				  struct failure *failure);
 
 /* The next slice, borrowed until the next call. len 0: the message is at its end. */

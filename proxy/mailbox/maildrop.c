@@ -15,7 +15,8 @@
 #define SILENCE_MS (4 * 60 * 1000)
 #define KEEP_ALIVE_MS (10 * 1000) // the client waits for an answer of our own meanwhile
 #define NAME_MAX_BYTES 8192
-#define PARKED_MS 5000 // a parked connection that answers later is dead
+#define PARKED_MS 5000                 // a parked connection that answers later is dead
+#define SETTLE_OCTETS_MAX (256 * 1024) // reading them costs less than a new connection
 
 static bool hides_deleted(const struct maildrop *maildrop)
 {
@@ -121,7 +122,7 @@ void maildrop_park(struct maildrop *maildrop)
 {
 	const struct parking_owner owner = owner_of(maildrop);
 
-	if (maildrop->parking && maildrop->imap) {
+	if (maildrop->parking && maildrop->imap && !imap_is_expecting(maildrop->imap)) {
 		parking_keep(maildrop->parking, &owner, maildrop->imap,
 			     maildrop->verified_ms);
 		maildrop->imap = NULL;
@@ -348,6 +349,9 @@ SUSPENDS static bool still_there(struct maildrop *maildrop, bool ask)
 	if (!maildrop->imap || imap_is_lost(maildrop->imap)) {
 		return false;
 	}
+	if (!ask && imap_is_expecting(maildrop->imap)) {
+		return true; // reading on will tell
+	}
 	return (!ask && imap_is_quiet(maildrop->imap)) ||
 	       imap_noop(maildrop->imap, &ignored) || !imap_is_lost(maildrop->imap);
 }
@@ -387,6 +391,7 @@ SUSPENDS bool maildrop_ensure(struct maildrop *maildrop, struct failure *failure
 
 SUSPENDS bool maildrop_ensure_current(struct maildrop *maildrop, struct failure *failure)
 {
+	maildrop_settle(maildrop);
 	return ensure(maildrop, true, failure);
 }
 
@@ -396,10 +401,30 @@ SUSPENDS void maildrop_drop_connection(struct maildrop *maildrop)
 	maildrop->imap = NULL;
 }
 
+SUSPENDS void maildrop_settle(struct maildrop *maildrop)
+{
+	struct failure ignored;
+
+	if (maildrop->imap && (imap_body_announced(maildrop->imap) > SETTLE_OCTETS_MAX ||
+			       !imap_body_settle(maildrop->imap, &ignored))) {
+		maildrop_drop_connection(maildrop);
+	}
+}
+
+uint64_t maildrop_stale_ms(const struct maildrop *maildrop)
+{
+	return maildrop->imap ? prefetch_stale_ms(&maildrop->prefetch, maildrop->imap,
+						  maildrop->upstream->limits->command_ms)
+			      : DEADLINE_NEVER;
+}
+
 SUSPENDS void maildrop_keep_alive(struct maildrop *maildrop)
 {
 	struct failure ignored;
 
+	if (loop_now_ms() >= maildrop_stale_ms(maildrop)) {
+		maildrop_settle(maildrop);
+	}
 	if (maildrop->imap && !imap_is_lost(maildrop->imap) &&
 	    loop_now_ms() - imap_last_heard_ms(maildrop->imap) >= SILENCE_MS) {
 		imap_set_ceiling(maildrop->imap, loop_deadline_ms(KEEP_ALIVE_MS));

@@ -10,6 +10,7 @@
 #include "proxy/ipc/keeper_client.h"
 #include "proxy/mailbox/leftover.h"
 #include "proxy/mailbox/parking.h"
+#include "proxy/mailbox/prefetch.h"
 #include "proxy/mailbox/snapshot.h"
 
 /* Who signs in, and to what. All borrowed during maildrop_open(). */
@@ -39,6 +40,7 @@ struct maildrop {
 	uint64_t verified_ms; // when the server judged the credential
 	struct imap_mailbox mailbox;
 	struct snapshot snapshot;
+	struct prefetch prefetch;
 	unsigned capabilities;    // of the connection that was opened last
 	struct keeper_lock *lock; // NULL where the route shares
 	uint32_t reconnects;
@@ -66,6 +68,15 @@ SUSPENDS bool maildrop_ensure_current(struct maildrop *maildrop, struct failure 
 
 /* The connection failed: close it, so that maildrop_ensure() opens another. */
 SUSPENDS void maildrop_drop_connection(struct maildrop *maildrop);
+
+/*
+ * What was asked ahead and nobody wants is taken in where it is little; else the
+ * connection is given up, and the next need opens another.
+ */
+SUSPENDS void maildrop_settle(struct maildrop *maildrop);
+/* When that is due, because the client does not ask for it; DEADLINE_NEVER: not at all.
+ */
+uint64_t maildrop_stale_ms(const struct maildrop *maildrop);
 
 /* NOOP where the server was silent for long, so that it does not hang up. */
 SUSPENDS void maildrop_keep_alive(struct maildrop *maildrop);

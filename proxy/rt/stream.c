@@ -34,7 +34,8 @@ struct stream {
 	bool is_broken; // TLS failed: no close_notify
 	uv_poll_t poll;
 	struct task *waiter;
-	SSL *ssl; // NULL: plain
+	SSL *ssl;                 // NULL: plain
+	struct failure *ran_into; // owned: what stream_has_input() has found
 	struct stream_buffer in, out;
 	uint64_t octets_in, octets_out;
 	struct address peer;
@@ -219,6 +220,10 @@ static SUSPENDS bool fill_once(struct stream *stream, size_t most, uint64_t dead
 	if (!may_go_on(stream, deadline_ms, failure)) {
 		return false;
 	}
+	if (stream->ran_into) {
+		*failure = *stream->ran_into;
+		return false;
+	}
 	size_t size = stream_buffer_room(&stream->in, &room);
 	if (size == 0) {
 		return failure_set(failure, FAILURE_PROTOCOL,
@@ -252,10 +257,34 @@ SUSPENDS bool stream_fill_at_most(struct stream *stream, size_t most,
 	return true;
 }
 
+/* A failure is kept for stream_fill(): OpenSSL tells it only once. */
+bool stream_has_input(struct stream *stream)
+{
+	struct attempt attempt;
+	struct failure failure;
+	char *room;
+	if (stream_input(stream).len > 0) {
+		return true;
+	}
+	if (stream->is_aborted || stream->ran_into) {
+		return false;
+	}
+	size_t size = stream_buffer_room(&stream->in, &room);
+	bool ok = read_some(stream, room, size, &attempt, &failure);
+	stream_buffer_put(&stream->in, attempt.moved);
+	stream->octets_in += attempt.moved;
+	if (!ok) {
+		stream->ran_into = memory_new(sizeof(failure));
+		*stream->ran_into = failure;
+	}
+	return attempt.moved > 0;
+}
+
 bool stream_is_quiet(struct stream *stream)
 {
 	char octet;
-	if (stream->is_aborted || stream->is_broken || stream_input(stream).len > 0) {
+	if (stream->is_aborted || stream->is_broken || stream->ran_into ||
+	    stream_input(stream).len > 0) {
 		return false;
 	}
 	if (!stream->ssl) {
@@ -466,6 +495,7 @@ static SUSPENDS void end(struct stream *stream)
 	close(stream->fd);
 	stream_buffer_release(&stream->in);
 	stream_buffer_release(&stream->out);
+	free(stream->ran_into);
 	free(stream);
 }
 

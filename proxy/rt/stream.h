@@ -72,6 +72,9 @@ const char *stream_tls_text(const struct stream *stream);
 struct bytes stream_input(const struct stream *stream);
 void stream_consume(struct stream *stream, size_t len);
 
+/* Is there input, or has some arrived meanwhile? Does not wait. */
+bool stream_has_input(struct stream *stream);
+
 /* Waits until there is more input than before. Never more than 16 KiB are held. */
 SUSPENDS bool stream_fill(struct stream *stream, uint64_t deadline_ms,
 			  struct failure *failure);

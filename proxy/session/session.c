@@ -64,6 +64,30 @@ SUSPENDS enum next session_count_error(struct session *session, enum next next)
 }
 
 /*
+ * A server that has sent what the client does not ask for is not left waiting for long.
+ */
+SUSPENDS static bool wait_signed_in(struct session *session, uint64_t deadline_ms,
+				    struct failure *failure)
+{
+	const uint64_t stale_ms = maildrop_stale_ms(&session->maildrop);
+
+	task_trim_stack();
+	if (stale_ms >= deadline_ms) {
+		return stream_fill(session->client, deadline_ms, failure);
+	}
+	if (stream_fill(session->client, stale_ms, failure)) {
+		return true;
+	}
+	if (failure->kind != FAILURE_TIMEOUT) {
+		return false;
+	}
+	maildrop_settle(&session->maildrop);
+	maildrop_rest(&session->maildrop);
+	task_trim_stack();
+	return stream_fill(session->client, deadline_ms, failure);
+}
+
+/*
  * Wait for more of the client's octets. Memory is given back only from those who really
  * wait: a client that downloads asks again at once.
  */
@@ -84,6 +108,7 @@ SUSPENDS static bool wait_for_client(struct session *session, uint64_t deadline_
 	}
 	if (session->signed_in) {
 		maildrop_rest(&session->maildrop);
+		return wait_signed_in(session, deadline_ms, failure);
 	}
 	task_trim_stack();
 	return stream_fill(session->client, deadline_ms, failure);

@@ -59,6 +59,7 @@ SUSPENDS static enum next do_listing(struct session *session,
 	const struct message *message;
 	enum next next;
 
+	session->maildrop.prefetch.listed = true;
 	if (command->msgno > 0) {
 		message = snapshot_message(snapshot, command->msgno);
 		return message ? line_for(session, command->verb, "+OK ", command->msgno,
@@ -144,7 +145,7 @@ SUSPENDS static enum next send_body(struct session *session, struct body *body,
 			return next;
 		}
 		if (!body_read(body, &slice, &failure)) {
-			return break_off(session, body->imap_uid, &failure);
+			return break_off(session, body->part.imap_uid, &failure);
 		}
 		next = send_slice(session, convert, slice);
 	} while (next == NEXT_COMMAND && slice.len > 0 && !pop3_body_is_full(convert));
@@ -152,7 +153,7 @@ SUSPENDS static enum next send_body(struct session *session, struct body *body,
 		return next;
 	}
 	if (!body_finish(body, &failure)) {
-		return break_off(session, body->imap_uid, &failure);
+		return break_off(session, body->part.imap_uid, &failure);
 	}
 	return reply_text(session, (struct bytes){ end, pop3_body_end(convert, end) });
 }
@@ -180,7 +181,6 @@ SUSPENDS static enum next mark_read(struct session *session,
 				    const struct message *message)
 {
 	struct failure failure;
-	char set[16];
 
 	if (!session->maildrop.upstream->route->mark_read ||
 	    session->maildrop.mailbox.read_only) {
@@ -190,11 +190,9 @@ SUSPENDS static enum next mark_read(struct session *session,
 			  &failure)) {
 		return session_client_failed(session, &failure);
 	}
-	snprintf(set, sizeof(set), "%" PRIu32, message->imap_uid);
-	if (!imap_store(session->maildrop.imap, bytes_of(set), IMAP_FLAG_SEEN, true,
-			&failure)) {
-		log_say(LOG_WARNING, "not marked read", "session %s, UID %s: %s",
-			session->id, set, failure.text);
+	if (!imap_mark_seen(session->maildrop.imap, message->imap_uid, &failure)) {
+		log_say(LOG_WARNING, "not marked read", "session %s, UID %" PRIu32 ": %s",
+			session->id, message->imap_uid, failure.text);
 	}
 	return NEXT_COMMAND;
 }
@@ -258,7 +256,7 @@ SUSPENDS static enum next do_retrieve(struct session *session, uint32_t msgno,
 	if (!message) {
 		return no_such_message(session);
 	}
-	switch (body_open(&body, &session->maildrop, message, first_part, &failure)) {
+	switch (body_open(&body, &session->maildrop, msgno, first_part, &failure)) {
 	case IMAP_BODY_READY:
 		return give(session, message, &body, lines);
 	case IMAP_BODY_GONE:

@@ -45,6 +45,7 @@ SUSPENDS void update(struct session *session)
 	metrics_move(&session->state, METRICS_STATE_UPDATE);
 	session->committing = true;
 	keeper_lock_keep(session->maildrop.lock);
+	maildrop_settle(&session->maildrop);
 	result = commit_deletions(&session->maildrop, &failure);
 	count_commit(session, since_ms);
 	session->committing = false;

@@ -257,6 +257,11 @@ bool imap_refused(const struct imap *imap, enum failure_kind kind, const char *w
 			   imap_wire_code_name(answer->code), answer->text);
 }
 
+unsigned imap_next_tag(struct imap *imap)
+{
+	return ++imap->tag_number % 1000000;
+}
+
 /* Into the stream's buffer: it is flushed when somebody waits for an answer. */
 SUSPENDS static bool send_line(struct imap *imap, const char *format, va_list arguments,
 			       struct failure *failure)
@@ -270,7 +275,7 @@ SUSPENDS static bool send_line(struct imap *imap, const char *format, va_list ar
 		return failure_set(failure, FAILURE_TEMPORARY, "out of memory");
 	}
 	snprintf(imap->tag, sizeof(imap->tag), "P%s%u", imap->tag_secret,
-		 ++imap->tag_number % 1000000);
+		 imap_next_tag(imap));
 	imap_set_deadline(imap, imap->upstream->limits->command_ms);
 	buffer_init(&command, COMMAND_MAX);
 	fits = buffer_printf(&command, "%s %s\r\n", imap->tag, text);
@@ -290,6 +295,9 @@ SUSPENDS bool imap_send(struct imap *imap, unsigned expect, struct failure *fail
 	va_list arguments;
 	bool sent;
 
+	if (!imap_body_settle(imap, failure)) {
+		return false;
+	}
 	imap->answer = (struct imap_answer){ 0 };
 	imap_wire_begin_command(&imap->wire, expect);
 	va_start(arguments, format);
@@ -381,6 +389,9 @@ uint64_t imap_last_heard_ms(const struct imap *imap)
 void imap_rest(struct imap *imap)
 {
 	dialogue_release(imap);
+	if (imap->window.count == 0) {
+		imap_window_release(imap);
+	}
 	if (!imap->lost) {
 		stream_consume(imap->stream, imap->taken);
 		imap->taken = 0;
@@ -432,21 +443,33 @@ SUSPENDS bool imap_expunge(struct imap *imap, struct failure *failure)
 	return accepted(imap, dialogue_expunge(imap, failure), "EXPUNGE", failure);
 }
 
-SUSPENDS void imap_close(struct imap *imap)
+/* Nobody reads what is still on its way. */
+SUSPENDS static void say_goodbye(struct imap *imap)
 {
 	struct failure ignored;
+	char text[40];
 
+	if (imap->lost || imap->reading.open) {
+		return;
+	}
+	snprintf(text, sizeof(text), "P%s%u LOGOUT\r\n", imap->tag_secret,
+		 imap_next_tag(imap));
+	if (stream_write(imap->stream, bytes_of(text), loop_deadline_ms(1000),
+			 &ignored)) {
+		stream_flush(imap->stream, loop_deadline_ms(1000), &ignored);
+	}
+}
+
+SUSPENDS void imap_close(struct imap *imap)
+{
 	if (!imap) {
 		return;
 	}
 	dialogue_release(imap);
-	imap->ceiling_ms = DEADLINE_NEVER;
-	if (!imap->lost && !imap->reading.open &&
-	    imap_send(imap, IMAP_WIRE_EXPECT_NOTHING, &ignored, "LOGOUT")) {
-		stream_flush(imap->stream, loop_deadline_ms(1000), &ignored);
-	}
+	say_goodbye(imap);
 	stream_close(imap->stream);
 	metrics_gauge_down(METRICS_UPSTREAM_CONNECTIONS);
 	imap_wire_release(&imap->wire);
+	imap_window_release(imap);
 	free(imap);
 }

@@ -2,7 +2,8 @@
  * One connection to an IMAP server (RFC 9051, 3501): signed in, one folder selected.
  *
  * The dialogue (sign-in, SELECT, STORE, EXPUNGE, NOOP) is libetpan's, FETCH and SEARCH
- * are our own over protocol/imap_wire. One command at a time, from one task.
+ * are our own over protocol/imap_wire. One command at a time, from one task; only those
+ * for bodies may be sent ahead, and any other one waits until they are answered.
  *
  * A failure of kind PEER_GONE, TIMEOUT, PROTOCOL or CANCELLED means that the connection
  * is lost: imap_is_lost() is true, and imap_close() is all that may follow. After any
@@ -161,6 +162,19 @@ SUSPENDS enum imap_step imap_rows_next(struct imap *imap, struct imap_row *row,
 
 /* Bodies --------------------------------------------------------------------------- */
 
+/* BODY.PEEK[] of a message, or BODY.PEEK[]<origin.length> of it. */
+struct imap_part {
+	uint32_t imap_uid;
+	uint64_t origin;
+	uint64_t length; // 0: the whole message
+	uint64_t listed; // octets of the message by the snapshot (RFC822.SIZE)
+};
+
+/* What it will bring, as far as anybody knows. */
+uint64_t imap_part_octets(const struct imap_part *part);
+
+#define IMAP_REQUESTS_MAX 64 // on their way at a time
+
 enum imap_body {
 	IMAP_BODY_READY, // octets follow
 	IMAP_BODY_GONE,  // the message is not there any more
@@ -168,12 +182,33 @@ enum imap_body {
 };
 
 /*
- * UID FETCH one message, BODY.PEEK[] or BODY.PEEK[]<origin.length> (length 0: all of
- * it). octets: what the snapshot says (RFC822.SIZE), to tell an empty message from a
- * lie. On READY read to the end and finish, or lose the connection.
+ * UID FETCH it, without waiting: somebody will want it. Collected until
+ * imap_body_open(). Only while imap_body_may_ask().
  */
-SUSPENDS enum imap_body imap_body_open(struct imap *imap, uint32_t imap_uid,
-				       uint64_t origin, uint64_t length, uint64_t octets,
+SUSPENDS bool imap_body_ask(struct imap *imap, const struct imap_part *part,
+			    struct failure *failure);
+/* Is there room for one more request, and does the server bear several at a time? */
+bool imap_body_may_ask(struct imap *imap);
+bool imap_body_is_asked(const struct imap *imap, const struct imap_part *part);
+/* Nobody wants what was asked for so far. */
+void imap_body_forget(struct imap *imap);
+/* Requests not given out yet; what those on their way announce. */
+uint32_t imap_body_count(const struct imap *imap);
+uint64_t imap_body_announced(const struct imap *imap);
+/* Is anything on its way, or here and not given out? */
+bool imap_is_expecting(const struct imap *imap);
+
+/*
+ * Take and drop the answers that are still on their way. Every other command does so
+ * before it is sent.
+ */
+SUSPENDS bool imap_body_settle(struct imap *imap, struct failure *failure);
+
+/*
+ * The one that is wanted now, asked for where nobody has yet. What is on its way in front
+ * of it is read and dropped. On READY read to the end and finish, or lose the connection.
+ */
+SUSPENDS enum imap_body imap_body_open(struct imap *imap, const struct imap_part *part,
 				       struct failure *failure);
 
 /* The announced octets of the body that is open. */
@@ -184,14 +219,21 @@ uint64_t imap_body_octets(const struct imap *imap);
 SUSPENDS bool imap_body_read(struct imap *imap, struct bytes *slice,
 			     struct failure *failure);
 
-/* Are there octets that imap_body_read() gives without waiting? */
-bool imap_body_is_buffered(const struct imap *imap);
+/* Has anything arrived that was not read? Does not wait. */
+bool imap_body_is_buffered(struct imap *imap);
 
 /*
  * After the last slice: wait for the tagged OK, and check that the octets were this
  * message's. Only when this is true is the message complete.
  */
 SUSPENDS bool imap_body_finish(struct imap *imap, struct failure *failure);
+
+/*
+ * UID STORE it \Seen, without waiting for the answer. A refusal is logged; false: the
+ * connection is lost.
+ */
+SUSPENDS bool imap_mark_seen(struct imap *imap, uint32_t imap_uid,
+			     struct failure *failure);
 
 /* Sets of UIDs --------------------------------------------------------------------- */
 

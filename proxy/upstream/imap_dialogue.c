@@ -166,10 +166,14 @@ void dialogue_release(struct imap *imap)
 	imap->dialogue = NULL;
 }
 
-/* Before every command. Gives the session to call libetpan with. */
-static mailimap *begin(struct imap *imap, uint64_t limit_ms, unsigned expect,
-		       struct failure *failure)
+/*
+ * Before every command. Gives the session to call libetpan with. Where what is on its way
+ * cannot be taken in, the connection is lost, and libetpan will find that.
+ */
+SUSPENDS static mailimap *begin(struct imap *imap, uint64_t limit_ms, unsigned expect,
+				struct failure *failure)
 {
+	imap_body_settle(imap, failure);
 	if (!imap->dialogue) {
 		dialogue_create(imap);
 	}

@@ -6,7 +6,9 @@
  * imap_sign_in.c   from connect to signed in
  * imap_refusal.c   which refusal means what
  * imap_select.c    a folder is opened
- * imap_fetch.c     rows, bodies, searches
+ * imap_window.c    what was asked for, several at a time, and what comes of it
+ * imap_body.c      the one that is wanted
+ * imap_fetch.c     rows, searches
  */
 #ifndef PROXY_UPSTREAM_IMAP_INTERNAL_H
 #define PROXY_UPSTREAM_IMAP_INTERNAL_H
@@ -30,14 +32,61 @@ struct imap_selection {
 	struct imap_mailbox mailbox;
 };
 
-/* The body being read. */
+/* What imap_window.c sends, several at a time. */
+enum imap_request_kind {
+	IMAP_REQUEST_FETCH,
+	IMAP_REQUEST_SEEN, // UID STORE \Seen
+	IMAP_REQUEST_NOOP, // what stands before it is answered before what stands behind
+};
+
+enum imap_request_use {
+	IMAP_REQUEST_AHEAD,    // somebody may want it
+	IMAP_REQUEST_WANTED,   // somebody reads up to it; one at most
+	IMAP_REQUEST_UNWANTED, // nobody does any more
+};
+
+enum imap_request_body {
+	IMAP_REQUEST_SENT,    // nothing has come
+	IMAP_REQUEST_COMING,  // it has begun
+	IMAP_REQUEST_GIVEN,   // whole, to the reader
+	IMAP_REQUEST_SPOOLED, // whole, in the spool
+	IMAP_REQUEST_DROPPED, // it came, and was not kept
+};
+
+struct imap_request {
+	enum imap_request_kind kind;
+	enum imap_request_use use;
+	enum imap_request_body body;
+	bool answered; // its tag came
+	unsigned tag_number;
+	uint32_t spool_at, spool_octets;
+	struct imap_part part;
+};
+
+#define IMAP_WINDOW_REQUESTS_MAX (2 * IMAP_REQUESTS_MAX) // with those that are no FETCH
+#define IMAP_SPOOL_OCTETS_MAX (256 * 1024)
+
+/* What was asked for, in the order it was sent, until it is answered and given out. */
+struct imap_window {
+	struct imap_request *requests; // owned, IMAP_WINDOW_REQUESTS_MAX; NULL: empty
+	uint32_t count;
+	uint32_t unanswered;
+	uint64_t octets; // announced for those
+	uint32_t coming; // index of the body that is under way
+	char *spool;     // owned, IMAP_SPOOL_OCTETS_MAX; NULL: nothing was asked ahead
+	uint32_t spool_used;
+	uint32_t spooled;  // bodies in it
+	unsigned oddities; // bodies that came out of order
+	bool one_at_a_time;
+};
+
+/* The FETCH response under way, and the body in it that was asked for. */
 struct imap_reading {
-	uint32_t imap_uid; // asked for
-	uint64_t origin;
-	bool whole; // not a partial
-	uint64_t announced;
+	uint32_t imap_uid;  // as this FETCH response says; 0: not yet
+	bool uids_differ;   // it said two
 	bool open;          // between body begins and body ends
-	bool uid_seen;      // this FETCH response named imap_uid
+	bool from_spool;    // what the reader gets
+	uint64_t announced; // octets of the body
 	uint64_t waited_ms; // since window start, only while we were reading
 	uint64_t window_octets;
 };
@@ -64,6 +113,7 @@ struct imap {
 	char tag_secret[9]; // so that nobody can answer in advance
 	struct imap_answer answer;
 	struct imap_selection selection;
+	struct imap_window window;
 	struct imap_reading reading;
 	bool search_answered;
 	uint64_t rows_left; // how many more a row fetch may give
@@ -82,7 +132,10 @@ SUSPENDS bool imap_event(struct imap *imap, struct imap_wire_event *event,
 /* Marks the connection lost. Returns false. */
 bool imap_lose(struct imap *imap);
 
-/* Send one command of our own, tagged. deadline: the step's limit from now. */
+/*
+ * Send one command of our own, tagged, once everything before it is answered. deadline:
+ * the step's limit from now.
+ */
 SUSPENDS bool imap_send(struct imap *imap, unsigned expect, struct failure *failure,
 			const char *format, ...) __attribute__((format(printf, 4, 5)));
 
@@ -102,6 +155,33 @@ void imap_set_deadline(struct imap *imap, uint64_t ms);
 /* "what: the server answered NO [CODE] text". Returns false. */
 bool imap_refused(const struct imap *imap, enum failure_kind kind, const char *what,
 		  struct failure *failure);
+
+/* The next tag's number. */
+unsigned imap_next_tag(struct imap *imap);
+
+/* imap_window.c */
+
+/* What an event meant: a body that was asked for begins (window.coming), a tag came. */
+enum imap_news { IMAP_NEWS_NONE, IMAP_NEWS_BODY, IMAP_NEWS_ANSWER, IMAP_NEWS_FAILED };
+
+/* NULL: not asked for, or not to be had any more. */
+struct imap_request *imap_window_find(const struct imap *imap,
+				      const struct imap_part *part);
+struct imap_request *imap_window_wanted(const struct imap *imap);
+/* Collected in the stream. */
+SUSPENDS bool imap_window_send(struct imap *imap, enum imap_request_kind kind,
+			       enum imap_request_use use, const struct imap_part *part,
+			       struct failure *failure);
+SUSPENDS bool imap_window_flush(struct imap *imap, struct failure *failure);
+/* The next event. What nobody wants is dropped, what somebody may want is spooled. */
+SUSPENDS enum imap_news imap_window_take(struct imap *imap, struct imap_wire_event *event,
+					 struct failure *failure);
+/* Nobody wants what was asked for before this; NULL: any of it. */
+void imap_window_forget(struct imap *imap, const struct imap_request *before);
+/* It was given out, or there is nothing to give. */
+void imap_window_remove(struct imap *imap, struct imap_request *request);
+bool imap_window_is_one_at_a_time(const struct imap *imap);
+void imap_window_release(struct imap *imap);
 
 /* imap_dialogue.c */
 

@@ -11,8 +11,10 @@ struct upstream {
 	const struct config_route *route;   // borrowed
 	const struct config_limits *limits; // borrowed
 	struct tls_client *tls;             // owned; NULL for a plain connection
-	uint64_t wrong_sizes; // messages whose RFC822.SIZE was not their size
-	uint32_t metrics;     // its place in the metrics
+	uint64_t wrong_sizes;  // messages whose RFC822.SIZE was not their size
+	bool one_at_a_time;    // the server answers oddly when more is asked
+	uint32_t answers_late; // so many later bodies were seen in front of a tag
+	uint32_t metrics;      // its place in the metrics
 };
 
 /* FAILURE_PERMANENT: a CA file or client certificate that cannot be used. */

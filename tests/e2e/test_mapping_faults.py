@@ -108,7 +108,8 @@ def drop(dovecot, user):
     assert dovecot.drop_connections(user) == 1
 
 
-def test_a_session_goes_on_over_a_new_connection(bridge, dovecot, six):
+def test_a_session_goes_on_over_a_new_connection(bridge_to, dovecot, six):
+    bridge = bridge_to(dovecot.url, read_ahead=False)  # else it would not need one
     with bridge.signed_in(six) as client:
         before = view(client)
         for msgno, message in enumerate(MESSAGES, 1):

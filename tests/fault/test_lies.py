@@ -73,7 +73,7 @@ def _partial(connection, tag, rest):
 
 def test_a_part_is_not_taken_for_the_whole(make_world):
     world = make_world()
-    world.on("UID FETCH", _partial, when=is_body_of(12))
+    world.on("UID FETCH", _partial, when=is_body_of(12), times=None)
     run = world.run(world.new_user())
     assert world.fired and 12 not in run.whole
     world.judge(run)

@@ -35,7 +35,7 @@ class Dropper:
 @pytest.mark.parametrize("kind", ["plain", "tls"])
 def test_a_connection_dropped_all_the_time_does_not_end_a_long_session(make_world, kind):
     """Commands are short against the interval; one that is hit itself may be refused."""
-    world = make_world(kind)
+    world = make_world(kind, route={"read-ahead": "false"})
     bodies = {uid: BODIES[12] + b"%d\r\n" % uid for uid in range(3, 40, 3)}
     user = world.new_user(bodies)
     run, client = world.begin(user)

@@ -6,6 +6,7 @@ and the one oracle by which every session of the fault tests is judged.
     world.judge(run)                          nothing lost, truncated, invented
 """
 
+import os
 import threading
 
 import bridge as bridge_module
@@ -67,17 +68,21 @@ class Run:
 class World:
     """
     kind: "plain", "starttls" or "tls" between bridge and server. hasty: short limits, for
-    stalls. bridge_limits, route: configuration. Other keywords go to fake_imap.FakeImap.
+    stalls. bridge_limits, route: configuration. odd: a world of one's own, for what a bridge
+    remembers of a server. Other keywords go to fake_imap.FakeImap.
     """
 
     def __init__(self, pki, kind="plain", hasty=False, route=None, bridge_limits=None,
-                 **server):
+                 odd="", **server):
         self.kind = kind
+        self.odd = odd
         self.hasty = hasty
         if kind != "plain":
             server[kind] = pki.server
         self.fake = fake_imap.FakeImap(**server)
-        self.route = {"match": "*", "server": self.fake.url, **(route or {})}
+        self.route = {"match": "*", "server": self.fake.url,
+                      "read-ahead": os.environ.get("FAULT_READ_AHEAD", "true"),
+                      **(route or {})}
         if kind != "plain":
             self.route.setdefault("ca-file", pki.ca)
         limits = {**_limits(hasty), **(bridge_limits or {})}

@@ -34,6 +34,7 @@ static const char full[] = "listen:\n"
 			   "    unique-id: \"{uid}\"\n"
 			   "    uid-only: true\n"
 			   "    mark-read: true\n"
+			   "    read-ahead: false\n"
 			   "    without-uidplus: careful\n"
 			   "    forward-client: id\n"
 			   "    when-locked: share\n"
@@ -133,6 +134,7 @@ static void test_every_route_setting_is_understood(void **state)
 	assert_true(pop3_unique_id_uses(&route->unique_id, POP3_UNIQUE_ID_UID));
 	assert_false(pop3_unique_id_uses(&route->unique_id, POP3_UNIQUE_ID_UIDVALIDITY));
 	assert_true(route->mark_read);
+	assert_false(route->read_ahead);
 	assert_int_equal(route->without_uidplus, CONFIG_CAREFUL);
 	assert_int_equal(route->forward_client, CONFIG_FORWARD_ID);
 	assert_int_equal(route->when_locked, CONFIG_SHARE);
@@ -450,7 +452,8 @@ static void test_the_description_names_every_effective_value(void **state)
 		"users \"*@example.com\" go to imap+starttls://imap.example.com:143\n",
 		"key must be one of 1 pinned",
 		"user {local}, folder Archive, or another one after \"+\"",
-		"unique-id {uid}, mark-read true, without-uidplus careful\n",
+		"unique-id {uid}, mark-read true, read-ahead false, without-uidplus "
+		"careful\n",
 		"forward-client id, when-locked share, nul replace\n",
 		"limits: sessions 7, 6 from one address\n",
 		"limits: idle 11m, write-stall 2h, sign-in 61s, upstream-sign-in 56s",
