@@ -80,6 +80,8 @@ const char *failure_kind_name(enum failure_kind kind)
 		return "peer-gone";
 	case FAILURE_PROTOCOL:
 		return "protocol";
+	case FAILURE_TOO_SOON:
+		return "too-soon";
 	}
 	return "unknown";
 }

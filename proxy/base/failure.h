@@ -17,6 +17,7 @@ enum failure_kind {
 	FAILURE_CANCELLED, // the task was told to end                 -> [SYS/TEMP]
 	FAILURE_PEER_GONE, // the other side of this stream is gone    -> [SYS/TEMP]
 	FAILURE_PROTOCOL,  // the other side broke its protocol        -> [SYS/TEMP]
+	FAILURE_TOO_SOON,  // the account's last sign-in was just now  -> [LOGIN-DELAY]
 };
 
 struct failure {

@@ -37,9 +37,10 @@ enum metrics_counter {
 	METRICS_OCTETS_RETRIEVED,    // RETR and TOP
 	METRICS_MESSAGES_DELETED,    // proven
 	METRICS_OCTETS_DELETED,
-	METRICS_RECONNECTS,  // upstream connections lost and opened again in a session
-	METRICS_PARKED_USED, // sign-ins that found a parked connection
-	METRICS_WRONG_SIZES, // messages whose RFC822.SIZE was not their size
+	METRICS_RECONNECTS,    // upstream connections lost and opened again in a session
+	METRICS_PARKED_USED,   // sign-ins that found a parked connection
+	METRICS_WRONG_SIZES,   // messages whose RFC822.SIZE was not their size
+	METRICS_ACCEPT_PAUSES, // no descriptors for one more connection
 	/* the master's */
 	METRICS_WORKER_RESTARTS, // after a death, not a reload
 	METRICS_KEEPER_RESTARTS,
@@ -87,7 +88,7 @@ enum metrics_step {
 	METRICS_STEPS
 };
 
-#define METRICS_FAILURES (FAILURE_PROTOCOL + 1)
+#define METRICS_FAILURES (FAILURE_TOO_SOON + 1)
 #define METRICS_BUCKETS 13 // the last one has no upper bound
 
 /* Upper bounds in milliseconds, inclusive, of all buckets but the last. */

@@ -17,6 +17,8 @@ static const char *const names[SESSION_ENDS] = {
 	[SESSION_CANCELLED] = "shutdown",
 	[SESSION_TAKEN_OVER] = "taken over",
 	[SESSION_REFUSED] = "too many sessions",
+	[SESSION_TOO_FAST] = "too many connections",
+	[SESSION_DROPPED] = "made room for others",
 };
 
 const char *session_end_name(enum session_end end)

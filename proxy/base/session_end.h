@@ -21,8 +21,10 @@ enum session_end {
 	SESSION_CANCELLED,     // shutdown
 	SESSION_TAKEN_OVER,    // by another session of the same account
 	SESSION_REFUSED,       // too many sessions
+	SESSION_TOO_FAST,      // too many connections in too little time
+	SESSION_DROPPED,       // not signed in for long, and the room was needed
 };
-#define SESSION_ENDS (SESSION_REFUSED + 1)
+#define SESSION_ENDS (SESSION_DROPPED + 1)
 
 /* "client gone": never NULL. */
 const char *session_end_name(enum session_end end);

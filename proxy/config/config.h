@@ -76,23 +76,27 @@ struct config_route {
 	enum config_forward_client forward_client;
 	enum config_when_locked when_locked;
 	enum config_nul nul;
+	uint32_t login_delay_s; // between two sign-ins of an account; 0: any
 };
 
 struct config_limits {
-	uint32_t sessions;             // 10000
-	uint32_t sessions_per_address; // 64
-	uint64_t idle_ms;              // 10m
-	uint64_t write_stall_ms;       // default: idle
-	uint64_t sign_in_ms;           // 60s, the client's part, absolute
-	uint64_t upstream_sign_in_ms;  // 55s, from the password to the snapshot
-	uint64_t drain_ms;             // 120s, for transactions once we are told to end
-	uint64_t connect_ms;           // 10s upstream steps
-	uint64_t tls_ms;               // 10s, both sides
-	uint64_t authenticate_ms;      // 30s
-	uint64_t command_ms;           // 60s each other upstream command
-	uint64_t minimum_rate; // 1KiB octets a second of a body, over 60 s; 0: off
-	uint64_t parking_ms;   // 5m; 0: off
-	uint32_t parked;       // 256 in each worker
+	uint32_t sessions;                // 10000
+	uint32_t sessions_per_address;    // 64; not from loopback or shared_addresses
+	uint32_t sessions_per_account;    // 20
+	uint32_t accept_rate;             // 2000 connections a second
+	uint32_t accept_rate_per_address; // 20
+	uint64_t idle_ms;                 // 10m
+	uint64_t write_stall_ms;          // default: idle
+	uint64_t sign_in_ms;              // 60s, the client's part, absolute
+	uint64_t upstream_sign_in_ms;     // 55s, from the password to the snapshot
+	uint64_t drain_ms;        // 120s, for transactions once we are told to end
+	uint64_t connect_ms;      // 10s upstream steps
+	uint64_t tls_ms;          // 10s, both sides
+	uint64_t authenticate_ms; // 30s
+	uint64_t command_ms;      // 60s each other upstream command
+	uint64_t minimum_rate;    // 1KiB octets a second of a body, over 60 s; 0: off
+	uint64_t parking_ms;      // 5m; 0: off
+	uint32_t parked;          // 256 in each worker
 	uint64_t sign_in_delay_min_ms; // 2s..15s; 0..0 for off
 	uint64_t sign_in_delay_max_ms;
 };

@@ -1,5 +1,5 @@
 /*
- * What the config_check files share: the place a mistake is reported
+ * What the files config_check*.c share: the place a mistake is reported
  * under, and the questions many settings have in common. Each returns false, or leaves
  * the default, after it reported a mistake. Inside of proxy/config only.
  */
@@ -28,6 +28,10 @@ size_t config_word(struct config_check *check, const char *key, const char *text
 /* "true" or "false". */
 bool config_bool(struct config_check *check, const char *key, const char *text);
 
+/* A whole number from 1 to max. */
+void config_count(struct config_check *check, const char *key, const char *text,
+		  uint32_t max, uint32_t *out);
+
 /* A file that can be read, copied; NULL where absent. */
 char *config_file(struct config_check *check, const char *key, const char *path);
 
@@ -47,6 +51,10 @@ void config_check_web(struct config_check *check, const struct config_raw_web *r
 void config_check_providers(struct config_check *check,
 			    const struct config_raw_provider *raw, unsigned count,
 			    struct config *config);
+
+/* Defaults where it is NULL. */
+void config_check_limits(struct config_check *check, const struct config_raw_limits *raw,
+			 struct config_limits *limits);
 
 void config_check_route(struct config_check *check, const struct config_raw_route *raw,
 			struct config_route *route);

@@ -8,6 +8,7 @@
 
 #define NAME_MAX_OCTETS 512 // of a pattern, a user template, a folder
 #define PIN_OCTETS 32       // SHA-256
+#define LOGIN_DELAY_MAX_MS ((uint64_t)24 * 60 * 60 * 1000)
 
 static char *copy(const char *text)
 {
@@ -207,6 +208,27 @@ static void check_words(struct config_check *check, const struct config_raw_rout
 						  CONFIG_NUL_KEEP);
 }
 
+/* POP3 names it in whole seconds (RFC 2449 section 6.5). */
+static void check_login_delay(struct config_check *check, const char *text,
+			      struct config_route *route)
+{
+	uint64_t ms;
+	const char *why;
+	if (!config_given(check, "login-delay", text) || strcmp(text, "off") == 0) {
+		return;
+	}
+	if (!config_duration_parse(bytes_of(text), &ms, &why)) {
+		config_mistake(check, "login-delay", "%s, or off, not %s", why,
+			       config_quote(bytes_of(text)).text);
+	} else if (ms % 1000 != 0 || ms == 0 || ms > LOGIN_DELAY_MAX_MS) {
+		config_mistake(check, "login-delay",
+			       "is in whole seconds from 1s to 24h, or off, not %s",
+			       config_quote(bytes_of(text)).text);
+	} else {
+		route->login_delay_s = (uint32_t)(ms / 1000);
+	}
+}
+
 void config_check_route(struct config_check *check, const struct config_raw_route *raw,
 			struct config_route *route)
 {
@@ -223,4 +245,5 @@ void config_check_route(struct config_check *check, const struct config_raw_rout
 	route->read_ahead =
 		!raw->read_ahead || config_bool(check, "read-ahead", raw->read_ahead);
 	check_words(check, raw, route);
+	check_login_delay(check, raw->login_delay, route);
 }

@@ -154,6 +154,9 @@ static void describe_mapping(const struct config_route *route, struct buffer *ou
 		      route->forward_client == CONFIG_FORWARD_ID ? "id" : "none",
 		      when_locked[route->when_locked],
 		      route->nul == CONFIG_NUL_REPLACE ? "replace" : "keep");
+	if (route->login_delay_s > 0) {
+		buffer_printf(out, "    login-delay %us\n", route->login_delay_s);
+	}
 }
 
 static void describe_route(const struct config_route *route, size_t index,
@@ -177,8 +180,12 @@ static void describe_route(const struct config_route *route, size_t index,
 
 static void describe_limits(const struct config_limits *limits, struct buffer *out)
 {
-	buffer_printf(out, "limits: sessions %u, %u from one address\n", limits->sessions,
-		      limits->sessions_per_address);
+	buffer_printf(out,
+		      "limits: sessions %u, %u from one address, %u of one account\n"
+		      "limits: accept-rate %u a second, %u from one address\n",
+		      limits->sessions, limits->sessions_per_address,
+		      limits->sessions_per_account, limits->accept_rate,
+		      limits->accept_rate_per_address);
 	describe_ms(out, "limits: idle ", limits->idle_ms);
 	describe_ms(out, ", write-stall ", limits->write_stall_ms);
 	describe_ms(out, ", sign-in ", limits->sign_in_ms);

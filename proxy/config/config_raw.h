@@ -39,7 +39,7 @@ struct config_raw_route {
 	char **pins;
 	unsigned pins_count;
 	char *folder, *folder_separator, *unique_id, *uid_only, *mark_read, *read_ahead;
-	char *without_uidplus, *forward_client, *when_locked, *nul;
+	char *without_uidplus, *forward_client, *when_locked, *nul, *login_delay;
 };
 
 struct config_raw_provider {
@@ -51,7 +51,8 @@ struct config_raw_provider {
 };
 
 struct config_raw_limits {
-	char *sessions, *sessions_per_address;
+	char *sessions, *sessions_per_address, *sessions_per_account;
+	char *accept_rate, *accept_rate_per_address;
 	char *idle, *write_stall, *sign_in, *upstream_sign_in, *drain;
 	char *connect, *tls, *authenticate, *command;
 	char *parking, *parked;

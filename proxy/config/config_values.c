@@ -147,8 +147,8 @@ bool config_address_parse(struct bytes text, struct address *out, const char **w
 	return true;
 }
 
-/* The octets of an IP address; their number is 4 or 16. */
-static const unsigned char *address_octets(const struct address *address, size_t *count)
+/* The octets of an IP address, mapped ones as they are written: 4 or 16 of them. */
+static const unsigned char *network_octets(const struct address *address, size_t *count)
 {
 	if (address->socket.ss_family == AF_INET6) {
 		*count = 16;
@@ -162,7 +162,7 @@ static const unsigned char *address_octets(const struct address *address, size_t
 static bool has_bits_beyond(const struct address *address, unsigned prefix_bits)
 {
 	size_t count;
-	const unsigned char *octets = address_octets(address, &count);
+	const unsigned char *octets = network_octets(address, &count);
 	for (size_t bit = prefix_bits; bit < count * 8; bit++) {
 		if ((octets[bit / 8] >> (7 - bit % 8)) & 1) {
 			return true;
@@ -182,7 +182,7 @@ bool config_network_parse(struct bytes text, struct config_network *out, const c
 		return refuse(why, form);
 	}
 	size_t count;
-	address_octets(&out->address, &count);
+	network_octets(&out->address, &count);
 	uint32_t bits = (uint32_t)(count * 8);
 	if (slash != NULL) {
 		struct bytes prefix = text;

@@ -93,6 +93,7 @@ static const cyaml_schema_field_t route_fields[] = {
 	TEXT("forward-client", config_raw_route, forward_client),
 	TEXT("when-locked", config_raw_route, when_locked),
 	TEXT("nul", config_raw_route, nul),
+	TEXT("login-delay", config_raw_route, login_delay),
 	CYAML_FIELD_END,
 };
 
@@ -131,6 +132,9 @@ static const cyaml_schema_value_t provider_entry = {
 static const cyaml_schema_field_t limits_fields[] = {
 	TEXT("sessions", config_raw_limits, sessions),
 	TEXT("sessions-per-address", config_raw_limits, sessions_per_address),
+	TEXT("sessions-per-account", config_raw_limits, sessions_per_account),
+	TEXT("accept-rate", config_raw_limits, accept_rate),
+	TEXT("accept-rate-per-address", config_raw_limits, accept_rate_per_address),
 	TEXT("idle", config_raw_limits, idle),
 	TEXT("write-stall", config_raw_limits, write_stall),
 	TEXT("sign-in", config_raw_limits, sign_in),

@@ -81,7 +81,7 @@ static void answered_late(struct keeper_client *client, struct question *questio
 						  .type = KEEPER_UNLOCK,
 						  .key = bytes_of(question->lock->key) });
 	}
-	if (!question->lock && question->number < KEEPER_SUSPECT) {
+	if (question->message.type == KEEPER_ASK && question->number < KEEPER_SUSPECT) {
 		struct keeper_message told = question->message; // the try was never made
 
 		told.type = KEEPER_TELL;

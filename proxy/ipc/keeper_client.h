@@ -74,6 +74,15 @@ SUSPENDS bool keeper_ask(struct keeper_client *client, const struct keeper_sign_
 void keeper_tell(struct keeper_client *client, const struct keeper_sign_in *who,
 		 enum keeper_outcome outcome);
 
+/*
+ * An account whose password proved right signs in: has it been delay_s since it did last,
+ * on the average? key: its canonical name. FAILURE_TOO_SOON. FAILURE_TEMPORARY: no
+ * keeper before the deadline. FAILURE_CANCELLED.
+ */
+SUSPENDS bool keeper_login(struct keeper_client *client, struct bytes key,
+			   uint32_t delay_s, uint64_t deadline_ms,
+			   struct failure *failure);
+
 /* A signed-in session is over. lost_dele: marked with DELE, and no QUIT came. */
 void keeper_tell_ended(struct keeper_client *client, struct bytes account,
 		       uint32_t retrieved, uint32_t lost_dele);

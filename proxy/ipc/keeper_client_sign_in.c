@@ -2,25 +2,22 @@
 #include "proxy/ipc/keeper_client_internal.h"
 #include "proxy/rt/keyed_hash.h"
 
-#include <netinet/in.h>
+#include <inttypes.h>
 #include <string.h>
 
 _Static_assert(KEEPER_HASH_BYTES == KEYED_HASH_BYTES, "one hash");
 
 /* IPv4 is mapped into IPv6, so that one client has one address on every listener. */
-static void address_octets(const struct address *address,
-			   unsigned char out[KEEPER_ADDRESS_BYTES])
+static void write_address(const struct address *address,
+			  unsigned char out[KEEPER_ADDRESS_BYTES])
 {
+	const unsigned char *octets;
+	const size_t len = address_octets(address, &octets);
+
 	memset(out, 0, KEEPER_ADDRESS_BYTES);
-	if (address->socket.ss_family == AF_INET6) {
-		const struct sockaddr_in6 *v6 =
-			(const struct sockaddr_in6 *)&address->socket;
-		memcpy(out, v6->sin6_addr.s6_addr, KEEPER_ADDRESS_BYTES);
-	} else if (address->socket.ss_family == AF_INET) {
-		const struct sockaddr_in *v4 =
-			(const struct sockaddr_in *)&address->socket;
+	memcpy(out + KEEPER_ADDRESS_BYTES - len, octets, len);
+	if (len == 4) {
 		out[10] = out[11] = 0xff;
-		memcpy(out + 12, &v4->sin_addr, 4);
 	}
 }
 
@@ -32,7 +29,7 @@ static struct keeper_message sign_in_message(const struct keeper_client *client,
 					  .shared_address = who->shared_address,
 					  .account = who->account };
 
-	address_octets(who->address, message.address);
+	write_address(who->address, message.address);
 	keyed_hash(client->key, who->account, who->secret, message.hash);
 	return message;
 }
@@ -75,6 +72,34 @@ SUSPENDS bool keeper_ask(struct keeper_client *client, const struct keeper_sign_
 
 	keeper_question_free(question);
 	return verdict(number, delay_ms, failure);
+}
+
+SUSPENDS bool keeper_login(struct keeper_client *client, struct bytes key,
+			   uint32_t delay_s, uint64_t deadline_ms,
+			   struct failure *failure)
+{
+	if (!client) {
+		return true;
+	}
+	struct question *question = memory_new(sizeof(*question));
+
+	question->account = memory_copy_text(key);
+	question->message = (struct keeper_message){
+		.type = KEEPER_LOGIN,
+		.number = delay_s,
+		.key = { question->account, key.len },
+	};
+	if (!keeper_question_ask(client, question, deadline_ms, failure)) {
+		return keeper_unanswered(client, false, failure);
+	}
+	const uint32_t early_ms = question->number;
+
+	keeper_question_free(question);
+	return early_ms == 0 ||
+	       failure_set(failure, FAILURE_TOO_SOON,
+			   "the account may sign in every %" PRIu32 " s, and again in "
+			   "%" PRIu32 " s",
+			   delay_s, (early_ms + 999) / 1000);
 }
 
 void keeper_tell(struct keeper_client *client, const struct keeper_sign_in *who,

@@ -35,6 +35,8 @@ static const struct shape shapes[] = {
 	[KEEPER_LOCKED] = { false, FIELD_REQUEST | FIELD_NUMBER, 1 },
 	[KEEPER_VERDICT] = { false, FIELD_REQUEST | FIELD_NUMBER, UINT32_MAX },
 	[KEEPER_TAKE_OVER] = { false, FIELD_KEY, 0 },
+	[KEEPER_LOGIN] = { true, FIELD_REQUEST | FIELD_NUMBER | FIELD_KEY,
+			   KEEPER_LOGIN_DELAY_MAX_S },
 };
 
 #define TYPES (sizeof(shapes) / sizeof(*shapes))

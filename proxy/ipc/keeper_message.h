@@ -17,6 +17,7 @@
 #define KEEPER_TEXT_MAX 8192    // a lock's key, an account's name
 #define KEEPER_ADDRESS_BYTES 16 // IPv6, or IPv4 mapped into it
 #define KEEPER_HASH_BYTES 32    // keyed hash of a credential
+#define KEEPER_LOGIN_DELAY_MAX_S (24 * 60 * 60)
 
 enum keeper_message_type {
 	/* worker to keeper */
@@ -34,6 +35,9 @@ enum keeper_message_type {
 			  // KEEPER_REFUSE: not at all now; KEEPER_SUSPECT: workers
 			  // died over this account, not for a while
 	KEEPER_TAKE_OVER, // key: end the session that holds this lock
+	/* worker to keeper */
+	KEEPER_LOGIN, // request, key, number: seconds of LOGIN-DELAY: an account whose
+		      // password was right signs in -> VERDICT: milliseconds too soon
 };
 
 #define KEEPER_REFUSE UINT32_MAX

@@ -121,6 +121,19 @@ static bool on_ask(struct worker *worker, const struct keeper_message *message)
 	return true;
 }
 
+static void on_login(struct worker *worker, const struct keeper_message *message)
+{
+	const struct keeper_message verdict = {
+		.type = KEEPER_VERDICT,
+		.request = message->request,
+		.number =
+			login_delay_ask(worker->keeper->login_delays, message->key,
+					(uint64_t)message->number * 1000, loop_now_ms()),
+	};
+
+	say(worker, &verdict);
+}
+
 static void has_declared(struct worker *worker)
 {
 	worker->state = WORKER_SERVED;
@@ -167,6 +180,9 @@ static bool on_request(struct worker *worker, const struct keeper_message *messa
 		return on_ask(worker, message);
 	case KEEPER_TELL:
 		keeper_sign_in_tell(worker, message);
+		return true;
+	case KEEPER_LOGIN:
+		on_login(worker, message);
 		return true;
 	case KEEPER_ENDED:
 		store_note_ended(worker->keeper->store, message->account, message->number,
@@ -371,6 +387,7 @@ struct keeper *keeper_open_from(const char *state_directory, int memory,
 	store_restore_places(store, keeper->throttle, keeper_wall_s(), loop_now_ms());
 	keeper->suspects = suspects_new();
 	keeper->locks = lock_table_new();
+	keeper->login_delays = login_delay_new();
 	keeper->ticker = task_start_child(tick_on, keeper);
 	return keeper;
 }
@@ -403,6 +420,7 @@ static void release(struct keeper *keeper)
 	throttle_free(keeper->throttle);
 	suspects_free(keeper->suspects);
 	lock_table_free(keeper->locks);
+	login_delay_free(keeper->login_delays);
 	free(keeper);
 }
 

@@ -8,6 +8,7 @@
 #include "proxy/ipc/outbox.h"
 #include "proxy/keeper/keeper.h"
 #include "proxy/keeper/lock_table.h"
+#include "proxy/keeper/login_delay.h"
 #include "proxy/keeper/store.h"
 #include "proxy/keeper/suspects.h"
 #include "proxy/keeper/throttle.h"
@@ -46,6 +47,7 @@ struct keeper {
 	bool is_in_memory;
 	struct throttle *throttle;
 	struct suspects *suspects;
+	struct login_delay *login_delays;
 	struct lock_table *locks;
 	struct worker *workers; // worker::next, served
 	struct worker *leaving; // worker::next, their tasks end

@@ -16,8 +16,9 @@
 enum control_type {
 	/* master to role */
 	CONTROL_START = 1, // descriptors: the configuration's text, the metrics, the
-			   // pulse, then a worker's listeners, a keeper's ways to the
-			   // workers, the web role's history or the trial's hand-over
+			   // pulse, then a worker's census and listeners, a keeper's
+			   // ways to the workers, the web role's history or the trial's
+			   // hand-over
 	CONTROL_KEEPER, // descriptor: a worker's new way to the keeper, or a keeper's to
 			// a worker
 	CONTROL_DRAIN,  // milliseconds: accept no more, end by then

@@ -1,5 +1,7 @@
 #include "proxy/ops/master.h"
 
+#include "proxy/base/census.h"
+#include "proxy/base/descriptors.h"
 #include "proxy/base/memory.h"
 #include "proxy/ops/files.h"
 #include "proxy/ops/roster.h"
@@ -264,6 +266,22 @@ SUSPENDS static void run(void *argument)
 	master->result = started ? 0 : 1;
 }
 
+/* Better said at the start than found out on a busy day. */
+static void compare_limits(const struct roster *roster)
+{
+	const uint64_t room =
+		(uint64_t)roster->slot_count * service_capacity(roster->setting.config);
+
+	if (room < roster->setting.config->limits.sessions) {
+		log_say(LOG_WARNING, "too few descriptors",
+			"limits.sessions is %" PRIu32 ", but the limit of open files "
+			"leaves room for %" PRIu64 " in %zu workers; raise it "
+			"(LimitNOFILE, ulimit -n) or lower limits.sessions",
+			roster->setting.config->limits.sessions, room,
+			roster->slot_count);
+	}
+}
+
 /* Without it there would be no metrics, and no descriptor for START. */
 static void begin_counting(struct roster *roster)
 {
@@ -274,6 +292,10 @@ static void begin_counting(struct roster *roster)
 			log_say(LOG_ERROR, "not started", "no memory for the metrics");
 			exit(1);
 		}
+	}
+	if (!census_create(&roster->census) || !census_attach(roster->census)) {
+		log_say(LOG_ERROR, "not started", "no memory for counting sessions");
+		exit(1);
 	}
 	if (roster->metrics_are_new || !history_fits(roster->history)) {
 		roster->history = history_create();
@@ -293,6 +315,7 @@ static int run_to_the_end(struct master *master, bool can_start)
 		loop_run();
 	}
 	loop_close();
+	close(master->roster.census);
 	close(master->roster.metrics);
 	close(master->roster.history);
 	close(master->roster.setting.text_fd);
@@ -310,8 +333,10 @@ int master_run(const struct source *source, struct config *config, int text_fd)
 					 .store_fd = -1,
 					 .slot_count = worker_count(config),
 					 .started_s = (uint64_t)time(NULL) };
+	descriptors_raise_limit();
 	begin_counting(&master.roster);
 	take_setting(&master.roster, config, text_fd);
+	compare_limits(&master.roster);
 	if (getrandom(master.roster.key, CONTROL_KEY_BYTES, 0) != CONTROL_KEY_BYTES) {
 		abort();
 	}
@@ -339,6 +364,7 @@ int master_resume(const struct source *source, const struct handover *handover,
 	memcpy(master.roster.key, handover->key, CONTROL_KEY_BYTES);
 	begin_counting(&master.roster);
 	take_setting(&master.roster, config, handover->text_fd);
+	compare_limits(&master.roster);
 	doors_adopt(&master.roster.doors, config, handover->slot_count,
 		    handover->sockets);
 	loop_open();

@@ -75,6 +75,7 @@ SUSPENDS static struct process *start_worker(struct slot *slot, struct failure *
 	process->setting = roster->setting_number;
 	memcpy(start.key, roster->key, CONTROL_KEY_BYTES);
 	all = roster_outfit(roster, process);
+	roster_add(all, roster->census);
 	for (size_t i = 0; i < config->listener_count; i++) {
 		roster_add(all, doors_socket(&roster->doors, config, i, slot->number));
 	}

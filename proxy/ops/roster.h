@@ -45,6 +45,7 @@ struct roster {
 	int history;          // of the charts
 	bool metrics_are_new; // not the table the processes that are adopted count in
 	uint64_t started_s;   // Unix time
+	int census;
 	uint32_t drain_ms;
 	bool stopping; // the workers are to end
 	bool ending;   // they have: the keeper may go

@@ -1,5 +1,7 @@
 #include "proxy/ops/row.h"
 
+#include "proxy/base/census.h"
+
 static bool used[METRICS_ROWS];
 
 uint32_t row_take(void)
@@ -26,6 +28,7 @@ void row_give_back(uint32_t row)
 {
 	if (row != METRICS_MASTER_ROW && row < METRICS_ROWS) {
 		metrics_clear_gauges(row);
+		census_clear(row);
 		used[row] = false;
 	}
 }

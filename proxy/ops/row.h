@@ -1,6 +1,6 @@
 /*
- * Which rows of the metrics are in use: one a living worker, the drained ones included.
- * Row 0 is the master's own.
+ * Which rows of the metrics and the census are in use: one a living worker, the drained
+ * ones included. Row 0 is the master's own.
  */
 #ifndef PROXY_OPS_ROW_H
 #define PROXY_OPS_ROW_H

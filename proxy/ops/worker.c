@@ -5,15 +5,18 @@
  * the master dies (the kernel kills us with it), the keeper is replaced (a new channel
  * comes, and the locks held are declared to it).
  */
+#include "proxy/base/census.h"
 #include "proxy/base/memory.h"
 #include "proxy/ops/role.h"
 #include "proxy/rt/listener.h"
 #include "proxy/session/session.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #define QUEUE_MAX 1024 // no flood keeps us from ending
+#define COMPLAIN_MS 1000
 
 /* One listening socket and the task that accepts on it. */
 struct door {
@@ -53,13 +56,43 @@ static void let_in(struct door *door, struct stream *stream)
 	task_start(run_session, visitor);
 }
 
+/* Each session needs descriptors: without them, clients wait in the kernel's queue. */
+static void complain(struct service *service)
+{
+	metrics_count(METRICS_ACCEPT_PAUSES);
+	if (loop_now_ms() >= service->next_complaint_ms) {
+		service->next_complaint_ms = loop_now_ms() + COMPLAIN_MS;
+		log_say(LOG_WARNING, "accepting paused",
+			"this worker has descriptors for %" PRIu32 " sessions, and as "
+			"many; raise the limit of open files (LimitNOFILE, ulimit -n)",
+			service->capacity);
+	}
+}
+
+/* False: cancelled. */
+SUSPENDS static bool wait_for_room(struct service *service)
+{
+	struct failure ignored;
+
+	if (service->session_count >= service->capacity) {
+		complain(service);
+	}
+	while (service->session_count >= service->capacity) {
+		if (!gate_wait(&service->session_ended, DEADLINE_NEVER, &ignored)) {
+			return false;
+		}
+	}
+	return true;
+}
+
 SUSPENDS static void run_door(void *argument)
 {
 	struct door *door = argument;
 	struct failure failure;
 	struct stream *stream;
 
-	while ((stream = listener_accept(door->listener, &failure))) {
+	while (wait_for_room(door->service) &&
+	       (stream = listener_accept(door->listener, &failure))) {
 		let_in(door, stream);
 	}
 	/* Where the configuration has lost the listener, its queue ends with us. */
@@ -70,19 +103,19 @@ SUSPENDS static void run_door(void *argument)
 	listener_close(door->listener);
 }
 
-/* START brings the listeners' sockets in the configuration's order. */
+/* START brings the census, then the listeners' sockets in the configuration's order. */
 static void open_doors(struct worker *worker)
 {
 	const struct config *config = worker->role->config;
 	const struct channel_descriptors *sockets = &worker->role->descriptors;
 
 	worker->doors = memory_new_array(config->listener_count, sizeof(struct door));
-	for (size_t i = 0; i < config->listener_count && i < sockets->count; i++) {
+	for (size_t i = 0; i < config->listener_count && i + 1 < sockets->count; i++) {
 		struct door *door = &worker->doors[worker->door_count++];
 
 		door->service = &worker->service;
 		door->settings = &config->listeners[i];
-		door->listener = listener_adopt(sockets->list[i]);
+		door->listener = listener_adopt(sockets->list[i + 1]);
 		door->task = task_start_child(run_door, door);
 	}
 }
@@ -141,6 +174,7 @@ SUSPENDS static void listen_on(void *argument)
 
 SUSPENDS static void serve(struct worker *worker)
 {
+	struct task *tending = task_start_child(admission_tend, &worker->service);
 	struct task *listening;
 	uint64_t drain_ms;
 
@@ -153,6 +187,24 @@ SUSPENDS static void serve(struct worker *worker)
 	drain(worker, drain_ms);
 	task_cancel(listening);
 	task_join(listening);
+	task_cancel(tending);
+	task_join(tending);
+}
+
+/* No limit holds without it. */
+static bool join_census(const struct role *role, struct failure *failure)
+{
+	if (role->descriptors.count > 0) {
+		const int fd = role->descriptors.list[0];
+		const bool good = census_attach(fd) && census_use_row(role->start.row);
+
+		close(fd);
+		if (good) {
+			return true;
+		}
+	}
+	return failure_set(failure, FAILURE_PERMANENT,
+			   "no place to count sessions in: too many workers drain");
 }
 
 SUSPENDS int worker_live(struct role *role)
@@ -160,12 +212,14 @@ SUSPENDS int worker_live(struct role *role)
 	struct worker worker = { .role = role };
 	struct failure failure;
 
-	if (!service_init(&worker.service, role->config, &failure)) {
+	if (!join_census(role, &failure) ||
+	    !service_init(&worker.service, role->config, &failure)) {
 		log_say(LOG_ERROR, "not started", "worker %u: %s", role->start.slot,
 			failure.text);
 		return 1;
 	}
 	service_share_tickets(&worker.service, role->start.key);
+	worker.service.census_key = role->start.key;
 	worker.service.keeper = keeper_client_new(role->start.slot, role->start.key);
 	worker.service.parking =
 		parking_new(role->config->limits.parking_ms, role->config->limits.parked);

@@ -4,9 +4,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
-/* The address's octets in network order, IPv4-mapped ones as IPv4: 4, 16, or 0 of them.
- */
-static size_t octets(const struct address *address, const unsigned char **out)
+size_t address_octets(const struct address *address, const unsigned char **out)
 {
 	if (address->socket.ss_family == AF_INET) {
 		const struct sockaddr_in *v4 =
@@ -27,7 +25,7 @@ static size_t octets(const struct address *address, const unsigned char **out)
 void address_text(const struct address *address, char out[ADDRESS_TEXT_MAX])
 {
 	const unsigned char *at;
-	size_t len = octets(address, &at);
+	size_t len = address_octets(address, &at);
 	if (len == 0 ||
 	    !inet_ntop(len == 4 ? AF_INET : AF_INET6, at, out, ADDRESS_TEXT_MAX)) {
 		memcpy(out, "unknown", sizeof("unknown"));
@@ -48,7 +46,7 @@ uint16_t address_port(const struct address *address)
 bool address_is_loopback(const struct address *address)
 {
 	const unsigned char *at;
-	size_t len = octets(address, &at);
+	size_t len = address_octets(address, &at);
 	if (len == 4) {
 		return at[0] == 127;
 	}
@@ -60,8 +58,8 @@ bool address_in_network(const struct address *address, const struct address *net
 {
 	const unsigned char *a;
 	const unsigned char *b;
-	size_t len = octets(address, &a);
-	if (len == 0 || octets(network, &b) != len || prefix_bits > len * 8) {
+	size_t len = address_octets(address, &a);
+	if (len == 0 || address_octets(network, &b) != len || prefix_bits > len * 8) {
 		return false;
 	}
 	size_t whole = prefix_bits / 8;

@@ -6,6 +6,7 @@
 
 #include "proxy/base/log.h"
 #include "proxy/base/memory.h"
+#include "proxy/base/metrics.h"
 #include "proxy/rt/wait.h"
 
 #include <assert.h>
@@ -18,7 +19,7 @@
 
 #define BACKLOG 1024
 #define PAUSE_MS 200
-#define COMPLAIN_MS 60000
+#define COMPLAIN_MS 1000
 
 struct listener {
 	int fd;
@@ -196,6 +197,7 @@ static SUSPENDS enum wake wait_for_connection(struct listener *listener)
 static SUSPENDS bool pause_accepting(struct listener *listener, int error)
 {
 	uint64_t now = loop_now_ms();
+	metrics_count(METRICS_ACCEPT_PAUSES);
 	if (now >= listener->complain_ms) {
 		listener->complain_ms = now + COMPLAIN_MS;
 		log_say(LOG_WARNING, "accepting paused", "%s", strerror(error));

@@ -317,6 +317,17 @@ SUSPENDS bool stream_flush(struct stream *stream, uint64_t deadline_ms,
 	return true;
 }
 
+void stream_say_now(struct stream *stream, struct bytes text)
+{
+	struct attempt attempt;
+
+	if (stream_pending(stream) == 0 && !stream->is_broken &&
+	    (!stream->ssl || SSL_is_init_finished(stream->ssl)) &&
+	    write_some(stream, text, &attempt, NULL)) {
+		stream->octets_out += attempt.moved;
+	}
+}
+
 SUSPENDS bool stream_room(struct stream *stream, char **room, size_t *size,
 			  uint64_t deadline_ms, struct failure *failure)
 {

@@ -38,6 +38,8 @@ bool address_is_loopback(const struct address *address);
  */
 bool address_in_network(const struct address *address, const struct address *network,
 			unsigned prefix_bits);
+/* In network order, IPv4-mapped ones as IPv4: 4, 16, or 0 of them. Borrowed. */
+size_t address_octets(const struct address *address, const unsigned char **out);
 /* "192.0.2.0", "::1": false where text is no numeric address. */
 bool address_parse(struct bytes text, uint16_t port, struct address *out);
 /* 4 octets or 16 in network order. */
@@ -105,6 +107,11 @@ void stream_wrote(struct stream *stream, size_t len);
 
 SUSPENDS bool stream_flush(struct stream *stream, uint64_t deadline_ms,
 			   struct failure *failure);
+/*
+ * A last word, written as far as the socket takes it at once: also from a task that was
+ * cancelled. Nothing happens where other output is pending or TLS is not up yet.
+ */
+void stream_say_now(struct stream *stream, struct bytes text);
 /* Octets collected and not yet flushed. */
 size_t stream_pending(const struct stream *stream);
 

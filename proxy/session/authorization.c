@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #define MESSAGE_MAX SASL_LINE_MAX
+#define UNKNOWN_MAX 3 // no mail client says more that we do not know
 
 /* Nobody sends a password in the clear because we let him (RFC 8314). */
 SUSPENDS static bool may_sign_in(struct session *session, enum next *next)
@@ -263,6 +264,18 @@ static bool is_http(struct bytes line)
 	       bytes_is_keyword(verb, "OPTIONS") || bytes_is_keyword(verb, "CONNECT");
 }
 
+/* Something else than a mail client, or one that somebody else makes speak (ALPACA). */
+SUSPENDS static enum next refuse_unknown(struct session *session)
+{
+	const enum next next = reply_mistake(session, "unknown command");
+
+	if (next == NEXT_COMMAND && ++session->unknown_commands == UNKNOWN_MAX) {
+		session->end = SESSION_ERRORS;
+		return NEXT_CLOSE;
+	}
+	return next;
+}
+
 SUSPENDS static enum next answer(struct session *session, struct bytes line)
 {
 	struct pop3_command command;
@@ -275,7 +288,7 @@ SUSPENDS static enum next answer(struct session *session, struct bytes line)
 	case POP3_PARSE_OK:
 		break;
 	case POP3_PARSE_UNKNOWN:
-		return reply_mistake(session, "unknown command");
+		return refuse_unknown(session);
 	case POP3_PARSE_WRONG_STATE:
 		return reply_mistake(session, "sign in first");
 	case POP3_PARSE_BAD_ARGUMENT:

@@ -83,6 +83,8 @@ static const char *answer_for(const struct failure *failure)
 		return "[SYS/PERM] the mail server does not allow this";
 	case FAILURE_IN_USE:
 		return "[IN-USE] another session has this mailbox open";
+	case FAILURE_TOO_SOON:
+		return "[LOGIN-DELAY] signed in too often, try again later";
 	case FAILURE_TEMPORARY:
 	case FAILURE_PROTOCOL:
 		return "[SYS/TEMP] the mail server cannot do this now, try again later";
@@ -156,6 +158,31 @@ SUSPENDS enum next reply_gone(struct session *session, uint32_t msgno)
 	return reply_refusal(session, "no such message any more", &failure);
 }
 
+/*
+ * RFC 2449 section 6.5. Before sign-in the longest of all routes; USER says that it may
+ * be another one then.
+ */
+static void offer_login_delay(const struct session *session, struct buffer *out)
+{
+	const struct config *config = session->service->config;
+	uint32_t longest_s = 0;
+	bool differs = false;
+
+	if (session->signed_in) {
+		longest_s = session->maildrop.upstream->route->login_delay_s;
+	}
+	for (size_t i = 0; !session->signed_in && i < config->route_count; i++) {
+		const uint32_t delay_s = config->routes[i].login_delay_s;
+
+		differs = differs || delay_s != config->routes[0].login_delay_s;
+		longest_s = delay_s > longest_s ? delay_s : longest_s;
+	}
+	if (longest_s > 0) {
+		buffer_printf(out, "LOGIN-DELAY %" PRIu32 "%s\r\n", longest_s,
+			      differs ? " USER" : "");
+	}
+}
+
 /* RFC 2449 section 5: exactly what works here and now. */
 SUSPENDS enum next reply_capabilities(struct session *session)
 {
@@ -174,6 +201,7 @@ SUSPENDS enum next reply_capabilities(struct session *session)
 	if (session_allows_password(session)) {
 		buffer_printf(&text, "USER\r\nSASL PLAIN LOGIN XOAUTH2 OAUTHBEARER\r\n");
 	}
+	offer_login_delay(session, &text);
 	if (session->signed_in) {
 		buffer_printf(&text,
 			      "IMPLEMENTATION popbridge-" POPBRIDGE_VERSION "\r\n");

@@ -1,5 +1,6 @@
 #include "proxy/session/service.h"
 
+#include "proxy/base/descriptors.h"
 #include "proxy/base/memory.h"
 #include "proxy/rt/keyed_hash.h"
 
@@ -95,13 +96,22 @@ void service_share_tickets(const struct service *service,
 	}
 }
 
+uint32_t service_capacity(const struct config *config)
+{
+	const struct config_limits *limits = &config->limits;
+
+	return descriptors_sessions(limits->parking_ms > 0 ? limits->parked : 0);
+}
+
 bool service_init(struct service *service, const struct config *config,
 		  struct failure *failure)
 {
 	*service = (struct service){
 		.config = config,
 		.leftovers = leftovers_new(),
+		.capacity = service_capacity(config),
 	};
+	TAILQ_INIT(&service->newcomers);
 	if (!open_listeners(service, failure) || !open_upstreams(service, failure)) {
 		service_release(service);
 		return false;

@@ -9,10 +9,21 @@
 #include "proxy/mailbox/parking.h"
 #include "proxy/upstream/upstream.h"
 
+#include <sys/queue.h>
+
+TAILQ_HEAD(newcomers, session);
+
 /* What a listener shows: NULL where it has no TLS. */
 struct service_tls {
 	struct tls_server *strict; // owned
 	struct tls_server *legacy; // owned; for legacy-tls-from, NULL: nobody
+};
+
+/* Sessions refused and dropped, and not yet written to the log. */
+struct turned_away {
+	uint32_t refused, dropped;
+	const char *why;      // of the last one refused
+	uint64_t next_log_ms; // not before
 };
 
 struct service {
@@ -24,8 +35,17 @@ struct service {
 	struct parking *parking;      // borrowed; NULL: no connection is kept
 	struct session *sessions;     // session::next, every session that runs
 	uint32_t session_count;
-	struct gate session_ended; // opened whenever one ends
+	uint32_t capacity;          // sessions that this process has descriptors for
+	uint64_t next_complaint_ms; // about that: not before
+	struct gate session_ended;  // opened whenever one ends
+	struct newcomers newcomers; // session::newcomer, admitted and not signed in, the
+				    // oldest first
+	const unsigned char *census_key; // borrowed; for the keys of the census
+	struct turned_away turned_away;
 };
+
+/* Sessions that one worker has descriptors for. */
+uint32_t service_capacity(const struct config *config);
 
 /* FAILURE_PERMANENT: a certificate or CA file that cannot be used, by name. */
 bool service_init(struct service *service, const struct config *config,

@@ -215,6 +215,7 @@ static struct session *create(struct service *service,
 	address_text(stream_peer(client), session->peer);
 	link_session(session);
 	service->session_count++;
+	admission_enter(session);
 	metrics_count(METRICS_CONNECTIONS);
 	metrics_move(&session->state, METRICS_STATE_AUTHORIZATION);
 	return session;
@@ -231,10 +232,16 @@ static void drop_long_line(struct session *session)
 	pop3_line_init(&session->line, session->command_line, COMMAND_LINE_MAX);
 }
 
+/* A look at the port is not, and the turned away have a line together. */
+static bool is_worth_a_line(const struct session *session)
+{
+	return stream_octets_in(session->client) > 0 && session->end != SESSION_REFUSED &&
+	       session->end != SESSION_TOO_FAST && session->end != SESSION_DROPPED;
+}
+
 static void log_end_of(const struct session *session, uint64_t hash)
 {
-	const bool silent = stream_octets_in(session->client) == 0; // a look at the port
-	const enum log_level level = silent ? LOG_DEBUG : LOG_INFO;
+	const enum log_level level = is_worth_a_line(session) ? LOG_INFO : LOG_DEBUG;
 	struct log_line line;
 	char text[17];
 
@@ -310,10 +317,15 @@ static void tell_keeper(const struct session *session)
 /* The one way out. The client first: it need not wait for our LOGOUT. */
 SUSPENDS static void finish(struct session *session)
 {
+	if (session->end == SESSION_CANCELLED && session->dropped) {
+		session->end = SESSION_DROPPED;
+		admission_say_goodbye(session);
+	}
 	if (session->end == SESSION_CANCELLED &&
 	    keeper_lock_is_taken_over(session->maildrop.lock)) {
 		session->end = SESSION_TAKEN_OVER;
 	}
+	admission_leave(session);
 	if (session->signed_in && session->end == SESSION_CLIENT_GONE &&
 	    !session->in_answer) {
 		maildrop_park(&session->maildrop);
@@ -335,54 +347,12 @@ SUSPENDS static void finish(struct session *session)
 	free(session);
 }
 
-/* How many sessions this address has, this one included. */
-static uint32_t same_address(const struct session *session)
-{
-	uint32_t count = 0;
-
-	for (const struct session *s = session->service->sessions; s; s = s->next) {
-		count += strcmp(s->peer, session->peer) == 0;
-	}
-	return count;
-}
-
-/* Whoever is on this machine may be many: no limit per address. */
-static bool is_one_too_many(const struct session *session)
-{
-	const struct config_limits *limits = &session->service->config->limits;
-
-	if (session->service->session_count > limits->sessions) {
-		return true;
-	}
-	return !address_is_loopback(stream_peer(session->client)) &&
-	       !session_is_from_many(session) &&
-	       same_address(session) > limits->sessions_per_address;
-}
-
-SUSPENDS static bool admit(struct session *session)
-{
-	struct failure failure;
-
-	if (!is_one_too_many(session)) {
-		return true;
-	}
-	session->end = SESSION_REFUSED;
-	failure_set(&failure, FAILURE_TEMPORARY, "too many sessions (%" PRIu32 " in all)",
-		    session->service->session_count);
-	failure_advise(&failure, "raise limits.sessions or limits.sessions-per-address");
-	if (session->listener->tls != CONFIG_TLS_IMPLICIT) {
-		reply_refusal(session, "[SYS/TEMP] too many sessions, try again later",
-			      &failure);
-	}
-	return false;
-}
-
 SUSPENDS void session_run(struct service *service, const struct config_listener *listener,
 			  struct stream *client)
 {
 	struct session *session = create(service, listener, client);
 
-	if (proxy_receive(session) && admit(session) &&
+	if (proxy_receive(session) && admission_admit(session) &&
 	    (listener->tls != CONFIG_TLS_IMPLICIT || tls_start(session)) &&
 	    reply_ok(session, "popbridge ready") == NEXT_COMMAND &&
 	    authorization(session) == NEXT_STATE) {

@@ -19,4 +19,10 @@ SUSPENDS void session_run(struct service *service, const struct config_listener 
  */
 void session_cancel_all(struct service *service);
 
+/*
+ * admission.c, a task of each worker, until it is cancelled: makes room where other
+ * workers ask for it, and says in the log who was turned away. argument: the service.
+ */
+SUSPENDS void admission_tend(void *argument);
+
 #endif

@@ -2,6 +2,7 @@
  * What the files of a session share. Nobody else includes this.
  *
  * session.c        life, reading lines, the log line at the end
+ * admission.c      who may come in, and who has to go when it gets crowded
  * proxy.c          the PROXY header in front of everything
  * tls.c            TLS with the client, and who may do without
  * authorization.c  AUTHORIZATION: until somebody is signed in
@@ -15,6 +16,7 @@
 
 #include "protocol/pop3_command.h"
 #include "protocol/pop3_line.h"
+#include "proxy/base/census.h"
 #include "proxy/base/metrics.h"
 #include "proxy/mailbox/maildrop.h"
 #include "proxy/session/session.h"
@@ -24,6 +26,15 @@
 #define NAME_MAX_OCTETS 1024      // a user name, in its widest form
 #define ERRORS_MAX 25
 #define LONG_LINES_MAX 3
+
+/* What a session is counted by. */
+enum admission_count {
+	ADMISSION_ALL,
+	ADMISSION_BLOCK, // IPv4 address, or /64 of IPv6
+	ADMISSION_WIDE,  // /48 of IPv6
+	ADMISSION_ACCOUNT,
+	ADMISSION_COUNTS
+};
 
 /* What a verb's function says about what happens next. */
 enum next {
@@ -35,6 +46,8 @@ enum next {
 struct session {
 	struct session *next;  // in service->sessions
 	struct session **link; // what points to this one there
+	TAILQ_ENTRY(session) newcomer;
+	bool is_newcomer; // linked by it
 	struct service *service;
 	const struct config_listener *listener;
 	struct stream *client; // owned
@@ -50,12 +63,15 @@ struct session {
 	struct buffer user; // the POP3 user name, from USER or SASL
 	bool user_given;    // by USER, PASS may follow
 	unsigned errors;
+	unsigned unknown_commands; // before sign-in
 	unsigned long_lines;
 	enum metrics_state state;
 	bool signed_in;
 	bool committing; // must not be cancelled
 	bool in_answer;  // a listing or message is begun, not ended: hang up hard
 	bool cancelled;  // noticed while committing
+	bool dropped;    // cancelled to make room for others
+	struct census_place *counted[ADMISSION_COUNTS]; // NULL: not there
 	struct maildrop maildrop;
 	uint64_t hash_at_start;
 	uint64_t retrieved; // messages
@@ -129,6 +145,23 @@ SUSPENDS bool tls_start(struct session *session);
 
 /* True: the client begins with TLS where it must not; as after false above. */
 bool tls_is_begun_too_early(struct session *session, struct bytes input);
+
+/* admission.c */
+
+/* It exists: counted in all. Before anything else. */
+void admission_enter(struct session *session);
+
+/* Once the peer is known. False: turned away, and told so where that is possible. */
+SUSPENDS bool admission_admit(struct session *session);
+
+/* Signed in. FAILURE_IN_USE: too many sessions of that account. */
+bool admission_sign_in(struct session *session, struct failure *failure);
+
+/* A last word to who was dropped, where nothing is half said. */
+void admission_say_goodbye(struct session *session);
+
+/* It is over. */
+void admission_leave(struct session *session);
 
 /* authorization.c, transaction.c, update.c */
 

@@ -139,6 +139,39 @@ static void count_sign_in(const struct session *session)
 	}
 }
 
+/* LOGIN-DELAY is about the account, whichever name and folder it is reached by. */
+SUSPENDS static bool is_late_enough(struct session *session, struct failure *failure)
+{
+	const struct maildrop *maildrop = &session->maildrop;
+	const struct config_route *route = maildrop->upstream->route;
+	struct buffer account;
+	bool good;
+
+	if (route->login_delay_s == 0) {
+		return true;
+	}
+	buffer_init(&account, KEEPER_TEXT_MAX);
+	good = buffer_printf(&account, "%s:%u ", route->host, route->port) &&
+	       buffer_append(&account, secret_bytes(&maildrop->user)) &&
+	       keeper_login(session->service->keeper, buffer_bytes(&account),
+			    route->login_delay_s, loop_deadline_ms(KEEPER_MS), failure);
+	buffer_release(&account);
+	return good;
+}
+
+/* The password is right and the maildrop open: is it one session too many, or too soon?
+ */
+SUSPENDS static bool may_have_it(struct session *session, struct failure *failure)
+{
+	if (is_late_enough(session, failure) && admission_sign_in(session, failure)) {
+		return true;
+	}
+	keeper_unlock(session->maildrop.lock);
+	session->maildrop.lock = NULL;
+	maildrop_close(&session->maildrop);
+	return false;
+}
+
 SUSPENDS enum next sign_in(struct session *session, enum sasl_mechanism mechanism,
 			   struct bytes user, struct bytes secret)
 {
@@ -146,7 +179,8 @@ SUSPENDS enum next sign_in(struct session *session, enum sasl_mechanism mechanis
 	struct failure failure;
 
 	metrics_move(&session->state, METRICS_STATE_SIGNING_IN);
-	if (!attempt(session, mechanism, user, secret, &failure)) {
+	if (!attempt(session, mechanism, user, secret, &failure) ||
+	    !may_have_it(session, &failure)) {
 		metrics_move(&session->state, METRICS_STATE_AUTHORIZATION);
 		return refuse(session, since, &failure);
 	}

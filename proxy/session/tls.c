@@ -195,6 +195,10 @@ SUSPENDS bool tls_start(struct session *session)
 			      loop_deadline_ms(limits->tls_ms), &failure)) {
 		return true;
 	}
+	if (failure.kind == FAILURE_CANCELLED) {
+		session_client_failed(session, &failure);
+		return false;
+	}
 	session->end = SESSION_TLS_FAILED;
 	if (stream_tls_offer(session->client)) {
 		explain(session, stream_tls_offer(session->client), &failure);

@@ -35,6 +35,8 @@ static const struct family counters[METRICS_COUNTERS] = {
 				  "Sign-ins that found a parked connection." },
 	[METRICS_WRONG_SIZES] = { "wrong_sizes",
 				  "Messages whose RFC822.SIZE was not their size." },
+	[METRICS_ACCEPT_PAUSES] = { "accept_pauses",
+				    "Times that accepting waited for descriptors." },
 	[METRICS_WORKER_RESTARTS] = { "worker_restarts",
 				      "Workers started again after a death." },
 	[METRICS_KEEPER_RESTARTS] = { "keeper_restarts",

@@ -69,6 +69,8 @@ const char *view_failure_words(enum failure_kind kind)
 		return "The connection to the IMAP server was lost";
 	case FAILURE_PROTOCOL:
 		return "The IMAP server answered nonsense";
+	case FAILURE_TOO_SOON:
+		return "Signed in again sooner than login-delay allows";
 	}
 	return "";
 }
@@ -108,6 +110,10 @@ const char *view_end_words(enum session_end end)
 		return "Gave way to a newer session of the same user";
 	case SESSION_REFUSED:
 		return "Refused: too many sessions";
+	case SESSION_TOO_FAST:
+		return "Refused: too many connections in too little time";
+	case SESSION_DROPPED:
+		return "Not signed in for long, and the room was needed";
 	}
 	return session_end_name(end);
 }

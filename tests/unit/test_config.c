@@ -39,9 +39,13 @@ static const char full[] = "listen:\n"
 			   "    forward-client: id\n"
 			   "    when-locked: share\n"
 			   "    nul: replace\n"
+			   "    login-delay: 90s\n"
 			   "limits:\n"
 			   "  sessions: 7\n"
 			   "  sessions-per-address: 6\n"
+			   "  sessions-per-account: 5\n"
+			   "  accept-rate: 4\n"
+			   "  accept-rate-per-address: 3\n"
 			   "  idle: 11m\n"
 			   "  write-stall: 2h\n"
 			   "  sign-in: 61s\n"
@@ -139,6 +143,7 @@ static void test_every_route_setting_is_understood(void **state)
 	assert_int_equal(route->forward_client, CONFIG_FORWARD_ID);
 	assert_int_equal(route->when_locked, CONFIG_SHARE);
 	assert_int_equal(route->nul, CONFIG_NUL_REPLACE);
+	assert_int_equal(route->login_delay_s, 90);
 	config_free(config);
 }
 
@@ -151,6 +156,9 @@ static void test_every_limit_is_understood(void **state)
 	assert_int_equal(config->workers, 3);
 	assert_int_equal(limits->sessions, 7);
 	assert_int_equal(limits->sessions_per_address, 6);
+	assert_int_equal(limits->sessions_per_account, 5);
+	assert_int_equal(limits->accept_rate, 4);
+	assert_int_equal(limits->accept_rate_per_address, 3);
 	assert_int_equal(limits->idle_ms, 11 * 60 * 1000);
 	assert_int_equal(limits->write_stall_ms, 2 * 60 * 60 * 1000);
 	assert_int_equal(limits->sign_in_ms, 61000);
@@ -455,7 +463,9 @@ static void test_the_description_names_every_effective_value(void **state)
 		"unique-id {uid}, mark-read true, read-ahead false, without-uidplus "
 		"careful\n",
 		"forward-client id, when-locked share, nul replace\n",
-		"limits: sessions 7, 6 from one address\n",
+		"    login-delay 90s\n",
+		"limits: sessions 7, 6 from one address, 5 of one account\n",
+		"limits: accept-rate 4 a second, 3 from one address\n",
 		"limits: idle 11m, write-stall 2h, sign-in 61s, upstream-sign-in 56s",
 		"upstream-sign-in 56s, drain ",
 		"limits: connect 500ms, tls 9s, authenticate 8s, command 7s\n",

@@ -272,6 +272,19 @@ static void test_folder_settings_are_checked(void **state)
 	route_refused("folder-separator: \u00e9", "is exactly one");
 }
 
+static void test_the_login_delay_is_in_whole_seconds(void **state)
+{
+	(void)state;
+	route_accepted("login-delay: off");
+	route_accepted("login-delay: 24h");
+	route_refused("login-delay: 1500ms",
+		      "routes[0].login-delay: is in whole seconds from 1s to 24h");
+	route_refused("login-delay: 0s", "is in whole seconds");
+	route_refused("login-delay: 25h", "is in whole seconds");
+	route_refused("login-delay: soon", "routes[0].login-delay: ");
+	route_refused("login-delay: \"\"", "routes[0].login-delay: is empty");
+}
+
 static void test_limits_have_ranges(void **state)
 {
 	(void)state;
@@ -281,6 +294,9 @@ static void test_limits_have_ranges(void **state)
 	limit_refused("sessions: 0", "limits.sessions: is a whole number from 1");
 	limit_refused("sessions: -1", "limits.sessions: is a whole number from 1");
 	limit_refused("sessions-per-address: 1000001", "is a whole number from 1");
+	limit_refused("sessions-per-account: 0", "is a whole number from 1");
+	limit_refused("accept-rate: 100001", "limits.accept-rate: is a whole number");
+	limit_refused("accept-rate-per-address: off", "is a whole number from 1");
 	limit_refused("minimum-rate: 1KB", "limits.minimum-rate: is octets a second");
 	limit_refused("minimum-rate: 1025MiB", "limits.minimum-rate: ");
 	limit_refused("sign-in-delay: 15s..2s", "the shorter duration comes first");
@@ -363,6 +379,7 @@ int main(void)
 		cmocka_unit_test(test_user_templates_know_three_names),
 		cmocka_unit_test(test_folder_settings_are_checked),
 		cmocka_unit_test(test_limits_have_ranges),
+		cmocka_unit_test(test_the_login_delay_is_in_whole_seconds),
 		cmocka_unit_test(test_the_delay_can_be_off_or_fixed),
 		cmocka_unit_test(test_a_route_behind_a_wider_one_is_reported),
 		cmocka_unit_test(

@@ -118,6 +118,33 @@ static void test_one_session_has_the_maildrop(void **state)
 	play(contention);
 }
 
+static SUSPENDS bool login(struct keeper_client *client, const char *account)
+{
+	struct failure failure = { .kind = FAILURE_TOO_SOON };
+	const bool good = keeper_login(client, bytes_of(account), 3600, SOON, &failure);
+
+	assert_true(good || failure.kind == FAILURE_TOO_SOON);
+	return good;
+}
+
+/* Three at once, whichever worker asks, also one that is new. */
+static SUSPENDS void logins(void)
+{
+	assert_true(login(ada, "imap.example.com:993 ada"));
+	assert_true(login(bob, "imap.example.com:993 ada"));
+	assert_true(login(ada, "imap.example.com:993 ada"));
+	assert_false(login(bob, "imap.example.com:993 ada"));
+	attach(ada);
+	assert_false(login(ada, "imap.example.com:993 ada"));
+	assert_true(login(ada, "imap.example.com:993 bob"));
+}
+
+static void test_the_login_delay_holds_over_all_workers(void **state)
+{
+	(void)state;
+	play(logins);
+}
+
 /* A session that holds the lock until it is told to end. */
 struct session {
 	struct keeper_client *client;
@@ -698,6 +725,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_one_session_has_the_maildrop),
+		cmocka_unit_test(test_the_login_delay_holds_over_all_workers),
 		cmocka_unit_test(test_take_over_ends_the_older_session_first),
 		cmocka_unit_test(test_take_over_works_inside_one_worker),
 		cmocka_unit_test(test_a_lock_granted_too_late_is_given_back),

@@ -7,11 +7,11 @@
 
 #include <cmocka.h>
 
-#define TYPES (KEEPER_TAKE_OVER + 1)
+#define TYPES (KEEPER_LOGIN + 1)
 
 static bool is_from_worker(enum keeper_message_type type)
 {
-	return type < KEEPER_LOCKED;
+	return type < KEEPER_LOCKED || type == KEEPER_LOGIN;
 }
 
 /* One of each type with every field that it carries. */
@@ -35,6 +35,11 @@ static struct keeper_message sample(enum keeper_message_type type)
 		message.key = text;
 		message.number = KEEPER_LOCK_TAKE_OVER;
 		message.request = 0x80000001;
+		break;
+	case KEEPER_LOGIN:
+		message.key = text;
+		message.number = KEEPER_LOGIN_DELAY_MAX_S;
+		message.request = 78;
 		break;
 	case KEEPER_ASK:
 		message.request = 77;
