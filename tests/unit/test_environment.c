@@ -16,21 +16,18 @@
 
 static char file[] = "/tmp/popbridge-environment-XXXXXX";
 
-static const char *const names[] = { "POPBRIDGE_UPSTREAM", "POPBRIDGE_PLAIN_FROM",
-				     "POPBRIDGE_STATE" };
-
 static int clear_environment(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-		char with_file[64];
-		snprintf(with_file, sizeof with_file, "%s_FILE", names[i]);
-		unsetenv(names[i]);
-		unsetenv(with_file);
+	for (size_t i = 0;
+	     environ[i];) { // also POPBRIDGE_SLOW and the like, of the tests
+		char name[128] = "";
+		snprintf(name, sizeof name, "%.*s", (int)strcspn(environ[i], "="),
+			 environ[i]);
+		if (strncmp(name, "POPBRIDGE_", 10) != 0 || unsetenv(name) != 0) {
+			i++;
+		}
 	}
-	unsetenv("POPBRIDGE_PORT");
-	unsetenv("POPBRIDGE_UPSTREM");
-	unsetenv("POPBRIDGE_SLOW"); // of the tests themselves
 	return 0;
 }
 
