@@ -26,6 +26,8 @@
 #define ROOM_MIN 1024
 #define UNSENT_MAX (128 * 1024) // octets a peer has not opened its window for
 #define DISCARD_MAX 262144      // unread input swallowed when closing
+#define KEY_UPDATES_MAX 32      // a minute; no client has a use for more
+#define MINUTE_MS 60000
 
 struct stream {
 	int fd;
@@ -38,6 +40,8 @@ struct stream {
 	struct failure *ran_into; // owned: what stream_has_input() has found
 	struct stream_buffer in, out;
 	uint64_t octets_in, octets_out;
+	unsigned key_updates;          // the peer's, since then
+	uint64_t key_updates_since_ms; // the loop's clock
 	struct address peer;
 	char tls_text[64];
 	struct tls_offer *tls_offer; // owned
@@ -162,6 +166,37 @@ static bool plain_attempt(int error, int events, struct attempt *attempt,
 			   strerror(error));
 }
 
+/* OpenSSL's, for each message of the handshake protocol in either direction. */
+static void on_tls_message(int is_ours, int version, int type, const void *at, size_t len,
+			   SSL *ssl, void *argument)
+{
+	struct stream *stream = argument;
+	const unsigned char *message = at;
+
+	(void)version;
+	(void)ssl;
+	if (!is_ours && type == SSL3_RT_HANDSHAKE && len > 0 &&
+	    message[0] == SSL3_MT_KEY_UPDATE) {
+		stream->key_updates++;
+	}
+}
+
+/* Each one makes us derive keys, and costs the peer next to nothing. */
+static bool is_key_flood(struct stream *stream, struct failure *failure)
+{
+	if (stream->key_updates > KEY_UPDATES_MAX) {
+		stream->is_broken = true;
+		failure_set(failure, FAILURE_PROTOCOL,
+			    "the peer changes its TLS keys over and over");
+		return true;
+	}
+	if (loop_now_ms() - stream->key_updates_since_ms > MINUTE_MS) {
+		stream->key_updates_since_ms = loop_now_ms();
+		stream->key_updates = 0;
+	}
+	return false;
+}
+
 static bool read_some(struct stream *stream, char *to, size_t size,
 		      struct attempt *attempt, struct failure *failure)
 {
@@ -169,6 +204,10 @@ static bool read_some(struct stream *stream, char *to, size_t size,
 	if (stream->ssl) {
 		ERR_clear_error();
 		int result = SSL_read_ex(stream->ssl, to, size, &attempt->moved);
+		if (is_key_flood(stream, failure)) {
+			attempt->moved = 0;
+			return false;
+		}
 		return result > 0 || tls_attempt(stream, result, attempt, failure);
 	}
 	ssize_t len = recv(stream->fd, to, size, 0);
@@ -440,6 +479,8 @@ SUSPENDS bool stream_accept_tls(struct stream *stream, struct tls_server *server
 		stream->tls_offer = tls_offer_new(stream->ssl, &hello);
 	}
 	tls_client_hello_forget(stream->ssl, &hello);
+	SSL_set_msg_callback(stream->ssl, on_tls_message);
+	SSL_set_msg_callback_arg(stream->ssl, stream);
 	return good;
 }
 

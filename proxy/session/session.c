@@ -48,6 +48,8 @@ enum next session_client_failed(struct session *session, const struct failure *f
 		session->end = SESSION_CANCELLED;
 	} else if (failure->kind == FAILURE_TIMEOUT) {
 		session->end = timeout_of(session);
+	} else if (failure->kind == FAILURE_PROTOCOL) {
+		return tls_broken(session, failure);
 	} else {
 		session->end = SESSION_CLIENT_GONE;
 	}

@@ -143,6 +143,9 @@ bool tls_is_legacy(const struct session *session);
 /* TLS from here on. False: hang up; session.end says why, and the log in plain words. */
 SUSPENDS bool tls_start(struct session *session);
 
+/* The client broke its TLS in mid-session: logged, sets the end. Returns NEXT_CLOSE. */
+enum next tls_broken(struct session *session, const struct failure *failure);
+
 /* True: the client begins with TLS where it must not; as after false above. */
 bool tls_is_begun_too_early(struct session *session, struct bytes input);
 

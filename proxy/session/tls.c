@@ -175,6 +175,13 @@ static void log_failure(const struct session *session, const struct failure *fai
 	log_end(&line);
 }
 
+enum next tls_broken(struct session *session, const struct failure *failure)
+{
+	session->end = SESSION_TLS_FAILED;
+	log_failure(session, failure);
+	return NEXT_CLOSE;
+}
+
 /* The context is the peer's: what one network may, nobody else gets by any handshake. */
 static struct tls_server *server_for(const struct session *session)
 {

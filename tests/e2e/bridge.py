@@ -43,11 +43,12 @@ class Bridge:
     listener. log and limits get test-friendly defaults where config says nothing; no
     connection is parked (POPBRIDGE_PARKING=5m: in all tests).
     command: command-line arguments instead of `serve -c FILE`. program: another file than
-    the binary, a copy of it.
+    the binary, a copy of it. before: a command that runs the program, such as
+    ["prlimit", "--nofile=64"].
     """
 
     def __init__(self, config=None, tls=None, command=None, environment=None, wait=True,
-                 program=None):
+                 program=None, before=()):
         program = program or binary()
         self.folder = net.short_folder("br")
         self._tls = tls
@@ -58,7 +59,7 @@ class Bridge:
             arguments = command or ["serve", "-c", self.config_path]
         self._stderr_path = f"{self.folder}/stderr"
         self._stderr = open(self._stderr_path, "wb")
-        command_line = net.die_with_parent([program, *arguments])
+        command_line = net.die_with_parent([*before, program, *arguments])
         self.process = subprocess.Popen(
             command_line, stdin=subprocess.DEVNULL, stdout=self._stderr,
             stderr=self._stderr, cwd=self.folder,
