@@ -1,6 +1,8 @@
 #include "proxy/base/directory.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -62,4 +64,37 @@ bool directory_make(const char *directory, struct failure *failure)
 		       directory_unusable(directory, errno, failure);
 	}
 	return directory_unusable(directory, errno, failure);
+}
+
+static bool is_empty(int fd)
+{
+	DIR *entries = fdopendir(dup(fd));
+	size_t count = 0;
+
+	while (entries && readdir(entries)) {
+		count++;
+	}
+	if (entries) {
+		closedir(entries);
+	}
+	return count <= 2; // . and ..
+}
+
+void directory_give(const char *directory, uid_t uid, gid_t gid)
+{
+	struct stat status;
+	int fd;
+
+	mkdir(directory, 0700);
+	fd = open(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0) {
+		return; // who needs it says what is wrong
+	}
+	if (fstat(fd, &status) == 0 && status.st_uid == 0 &&
+	    (status.st_mode & S_IWOTH) == 0 && is_empty(fd)) {
+		if (fchown(fd, uid, gid) != 0) {
+			errno = 0; // the same
+		}
+	}
+	close(fd);
 }

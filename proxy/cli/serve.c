@@ -9,6 +9,7 @@
 #include <argp.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -22,6 +23,22 @@ static const struct argp_option options[] = {
 	{ 0 },
 };
 
+/* A mistyped subcommand, or a file where -c was meant. */
+static void check_url(const char *value, struct argp_state *state)
+{
+	if (strstr(value, "://")) {
+		return;
+	}
+	if (access(value, F_OK) == 0) {
+		argp_error(state, "%s is a file: popbridge serve -c %s", value, value);
+	}
+	argp_error(
+		state,
+		"\"%s\" is neither a subcommand (popbridge --help) nor a server, as in "
+		"imaps://imap.example.com",
+		value);
+}
+
 static error_t take(int key, char *value, struct argp_state *state)
 {
 	struct serve_arguments *arguments = state->input;
@@ -34,6 +51,7 @@ static error_t take(int key, char *value, struct argp_state *state)
 		if (arguments->url) {
 			argp_error(state, "one server at a time");
 		}
+		check_url(value, state);
 		arguments->url = value;
 		return 0;
 	}

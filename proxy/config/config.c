@@ -133,6 +133,7 @@ void config_free(struct config *config)
 	free(config->listeners);
 	free(config->certificates);
 	free(config->shared_addresses.list);
+	free(config->user);
 	free(config->state);
 	free(config);
 }

@@ -117,6 +117,7 @@ struct config {
 	size_t certificate_count;
 	bool self_signed; // the last one is ours: tls_self_signed_ensure() first
 	enum tls_version minimum_tls;
+	char *user;  // whom root becomes; NULL: popbridge or nobody
 	char *state; // NULL: nothing is kept
 	uint32_t workers;
 	struct config_networks shared_addresses; // many people behind one address
@@ -148,6 +149,12 @@ struct config_errors {
  * certificate, else 127.0.0.1:1110 without TLS.
  */
 struct config *config_load(const char *path, struct config_errors *errors);
+
+/*
+ * From now on this process does not look whether the files a configuration names can be
+ * read: the one that gave it the text has.
+ */
+void config_trust_files(void);
 
 /*
  * What `popbridge URL` runs: one loopback listener on 1110 without TLS, one route "*"

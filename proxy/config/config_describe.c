@@ -291,6 +291,9 @@ void config_describe(const struct config *config, struct buffer *out)
 		describe_listener(&config->listeners[i], out);
 	}
 	describe_certificates(config, out);
+	buffer_printf(out, "user: %s\n",
+		      config->user != NULL ? config->user
+					   : "popbridge or nobody, when started as root");
 	buffer_printf(out, "state: %s\n",
 		      config->state != NULL ? config->state : "none, nothing is kept");
 	buffer_printf(out, "workers: %u\n", config->workers);

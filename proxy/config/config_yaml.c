@@ -166,6 +166,7 @@ static const cyaml_schema_field_t web_fields[] = {
 static const cyaml_schema_field_t top_fields[] = {
 	LIST("listen", config_raw, listen, &listener_entry, LIST_MAX),
 	SECTION("tls", tls, tls_fields),
+	TEXT("user", config_raw, user),
 	TEXT("state", config_raw, state),
 	TEXT("workers", config_raw, workers),
 	LIST("shared-addresses", config_raw, shared_addresses, &text_entry, LIST_MAX),

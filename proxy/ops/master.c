@@ -2,7 +2,9 @@
 
 #include "proxy/base/census.h"
 #include "proxy/base/descriptors.h"
+#include "proxy/base/directory.h"
 #include "proxy/base/memory.h"
+#include "proxy/base/privilege.h"
 #include "proxy/ops/files.h"
 #include "proxy/ops/roster.h"
 #include "proxy/ops/upgrade.h"
@@ -12,6 +14,7 @@
 
 #include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -77,6 +80,16 @@ static void log_not_reloaded(const char *why, size_t len)
 		why);
 }
 
+static void log_failure(const struct failure *failure)
+{
+	char text[sizeof(failure->text) + 160];
+	const int len = snprintf(text, sizeof(text), "%s%s%s", failure->text,
+				 failure->advice ? "; " : "",
+				 failure->advice ? failure->advice : "");
+
+	log_not_reloaded(text, len > 0 ? (size_t)len : 0);
+}
+
 static bool is_elsewhere(const char *path, const char *other)
 {
 	return path && other ? strcmp(path, other) != 0 : path != other;
@@ -97,13 +110,16 @@ SUSPENDS static void reload(struct master *master)
 	} else if (!master_can_use(config, &failure) ||
 		   !doors_open(&master->roster.doors, config, master->roster.slot_count,
 			       &failure)) {
-		log_not_reloaded(failure.text, sizeof(failure.text));
+		log_failure(&failure);
 		config_free(config);
 		close(text_fd);
 	} else {
 		if (is_elsewhere(config->state, master->roster.setting.config->state)) {
 			log_say(LOG_WARNING, "reload",
 				"another state directory takes a restart");
+		}
+		if (is_elsewhere(config->user, master->roster.setting.config->user)) {
+			log_say(LOG_WARNING, "reload", "another user takes a restart");
 		}
 		if (worker_count(config) != master->roster.slot_count) {
 			log_say(LOG_WARNING, "reload",
@@ -323,6 +339,34 @@ static int run_to_the_end(struct master *master, bool can_start)
 	return master->result;
 }
 
+/* Nothing needs root any more, once the ports are bound. */
+static bool settle_down(struct roster *roster, struct failure *failure)
+{
+	const struct config *config = roster->setting.config;
+	struct privilege_user user;
+
+	privilege_never_gain();
+	if (geteuid() != 0) {
+		return true;
+	}
+	if (!privilege_find(config->user, &user, failure)) {
+		return false;
+	}
+	if (user.uid == 0) { // as the configuration wants it
+		return true;
+	}
+	if (config->state) {
+		directory_give(config->state, user.uid, user.gid);
+	}
+	if (!doors_open(&roster->doors, config, roster->slot_count, failure)) {
+		return false;
+	}
+	if (!privilege_become(&user, failure)) { // root in name only, as in a container
+		log_say(LOG_WARNING, "root", "%s; runs as root", failure->text);
+	}
+	return true;
+}
+
 int master_run(const struct source *source, struct config *config, int text_fd)
 {
 	struct master master = { .source = source, .result = 1 };
@@ -341,8 +385,9 @@ int master_run(const struct source *source, struct config *config, int text_fd)
 		abort();
 	}
 	loop_open();
-	const bool can_start =
-		master_can_use(config, &failure) && process_setup(NULL, &failure);
+	const bool can_start = process_setup(NULL, &failure) &&
+			       settle_down(&master.roster, &failure) &&
+			       master_can_use(config, &failure);
 
 	if (!can_start) {
 		log_say(LOG_ERROR, "not started", "%s", failure.text);
@@ -367,6 +412,7 @@ int master_resume(const struct source *source, const struct handover *handover,
 	compare_limits(&master.roster);
 	doors_adopt(&master.roster.doors, config, handover->slot_count,
 		    handover->sockets);
+	privilege_never_gain(); // what was kept over the exec is no role's
 	loop_open();
 	const bool can_start = process_setup(handover->program, &failure);
 

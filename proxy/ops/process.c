@@ -1,6 +1,7 @@
 #include "proxy/ops/process.h"
 
 #include "proxy/base/memory.h"
+#include "proxy/base/privilege.h"
 #include "proxy/base/pulse.h"
 #include "proxy/ops/row.h"
 
@@ -68,6 +69,7 @@ __attribute__((noreturn)) static void become(int of_program, const char *role,
 	sigset_t none;
 
 	snprintf(role_text, sizeof(role_text), "%s", role);
+	privilege_lend();
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);

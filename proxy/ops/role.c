@@ -1,6 +1,7 @@
 #include "proxy/ops/role.h"
 
 #include "proxy/base/metrics.h"
+#include "proxy/base/privilege.h"
 #include "proxy/base/pulse.h"
 #include "proxy/ops/source.h"
 
@@ -118,6 +119,7 @@ SUSPENDS bool role_ready(struct role *role)
 	const struct control_message ready = { .type = CONTROL_READY };
 	struct failure ignored;
 
+	privilege_forget();
 	return control_send(role->channel, &ready, NULL, &ignored);
 }
 
@@ -134,6 +136,7 @@ int role_run(const char *name)
 			name);
 		return 2;
 	}
+	config_trust_files();
 	signal(SIGTERM, SIG_IGN); // the master tells when to stop, also after Ctrl-C
 	signal(SIGINT, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);

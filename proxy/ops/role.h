@@ -25,7 +25,7 @@ SUSPENDS int keeper_live(struct role *role);
 SUSPENDS int web_live(struct role *role);   // web_role.c
 SUSPENDS int trial_live(struct role *role); // trial_role.c
 
-/* Tell the master that we serve. */
+/* Tell the master that we serve, and may read no files of others any more. */
 SUSPENDS bool role_ready(struct role *role);
 
 #endif

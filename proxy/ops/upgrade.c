@@ -9,6 +9,7 @@
 #include "proxy/ops/upgrade.h"
 
 #include "proxy/base/memory.h"
+#include "proxy/base/privilege.h"
 #include "proxy/ops/roster_internal.h"
 
 #include <errno.h>
@@ -128,10 +129,12 @@ static void become(int program, const struct handover *handover, struct failure 
 		failure_set(failure, FAILURE_TEMPORARY, "cannot hand over: %s",
 			    strerror(errno));
 	} else {
+		privilege_keep_over_exec(true);
 		fexecve(program, list, environ);
 		failure_set(failure, FAILURE_PERMANENT, "cannot run %s: %s",
 			    handover->program, strerror(errno));
 	}
+	privilege_keep_over_exec(false);
 	unsetenv(VARIABLE);
 	handover_keep(handover, false);
 	if (text >= 0) {

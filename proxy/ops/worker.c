@@ -7,6 +7,7 @@
  */
 #include "proxy/base/census.h"
 #include "proxy/base/memory.h"
+#include "proxy/base/privilege.h"
 #include "proxy/ops/role.h"
 #include "proxy/rt/listener.h"
 #include "proxy/session/session.h"
@@ -178,6 +179,7 @@ SUSPENDS static void serve(struct worker *worker)
 	struct task *listening;
 	uint64_t drain_ms;
 
+	privilege_forget(); // before the first client
 	open_doors(worker);
 	role_ready(worker->role);
 	drain_ms = obey(worker);

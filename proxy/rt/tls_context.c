@@ -1,6 +1,7 @@
 #include "proxy/rt/tls_context.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <string.h>
@@ -15,7 +16,7 @@ const char *tls_reason(void)
 /* First whether it can be read at all. */
 bool tls_file_failure(const char *file, const char *wanted, struct failure *failure)
 {
-	if (access(file, R_OK) != 0) {
+	if (faccessat(AT_FDCWD, file, R_OK, AT_EACCESS) != 0) {
 		return failure_set(failure, FAILURE_PERMANENT, "%s: %s", file,
 				   strerror(errno));
 	}

@@ -40,8 +40,8 @@ class Bridge:
 
     config: a dict (JSON is YAML) or YAML text. Without "listen" it gets one plain
     loopback listener; tls=pki adds the certificate, and a starttls and an implicit
-    listener. log and limits get test-friendly defaults where config says nothing; no
-    connection is parked (POPBRIDGE_PARKING=5m: in all tests).
+    listener. log and limits get test-friendly defaults where config says nothing; started
+    as root it stays root; no connection is parked (POPBRIDGE_PARKING=5m: in all tests).
     command: command-line arguments instead of `serve -c FILE`. program: another file than
     the binary, a copy of it. before: a command that runs the program, such as
     ["prlimit", "--nofile=64"].
@@ -63,7 +63,7 @@ class Bridge:
         self.process = subprocess.Popen(
             command_line, stdin=subprocess.DEVNULL, stdout=self._stderr,
             stderr=self._stderr, cwd=self.folder,
-            env={**os.environ, **(environment or {})})
+            env={**without_ours(), **(environment or {})})
         self._forgiven = False
         if wait:
             self._wait_ready()
@@ -90,6 +90,8 @@ class Bridge:
         if self._tls and "tls" not in config:
             certificate = self._tls.server
             config["tls"] = {"certificate": certificate.chain, "key": certificate.key}
+        if os.getuid() == 0:  # else the tests' folders would have to be another user's
+            config.setdefault("user", "root")
         config["limits"] = {"sign-in-delay": "off", "drain": "10ms", "parking": PARKING,
                             **config.get("limits", {})}
         config["log"] = {"level": "debug", **config.get("log", {})}

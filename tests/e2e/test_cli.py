@@ -85,9 +85,18 @@ def test_a_missing_configuration_is_named_with_what_to_do(arguments):
 @pytest.mark.parametrize("url,word", [
     ("imap://imap.example.com", "in the clear"), ("http://x", "imaps://"),
     ("imaps://", "host"), ("imaps://host:0", "port"), ("imaps://host:99999", "port"),
-    ("imap.example.com", "imaps://"), ("imaps://host/INBOX", "imaps://"), ("chekc", "imaps://")])
+    ("imaps://host/INBOX", "imaps://")])
 def test_a_bad_url_is_refused_with_what_would_be_right(url, word):
     expect(run(url), 1, error=word)
+
+
+@pytest.mark.parametrize("arguments,words", [
+    (["chekc"], ["subcommand", "--help", "imaps://"]),
+    (["imap.example.com"], ["subcommand", "imaps://"]),
+    (["serve", "/etc/hosts"], ["/etc/hosts is a file", "serve -c /etc/hosts"]),
+    (["/etc/hosts"], ["serve -c /etc/hosts"])])
+def test_what_is_no_server_is_not_taken_for_one(arguments, words):
+    expect(run(*arguments), 2, error=words)
 
 
 def test_a_password_in_the_url_is_refused_and_not_repeated():
