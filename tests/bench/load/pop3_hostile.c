@@ -44,6 +44,13 @@ static bool is_over(void)
 	return poll(&input, 1, 0) > 0;
 }
 
+static void wait_until(double when_s)
+{
+	while (when_s > now_s()) {
+		poll(NULL, 0, 1);
+	}
+}
+
 /* Does not wait for the connection. -1: refused at once. */
 static int reach(struct attacker *attacker, uint16_t port)
 {
@@ -113,7 +120,7 @@ static void come_again(struct attacker *attacker, int *fd, long number)
 static void unfinished(struct attacker *attacker, long count)
 {
 	int *connections = malloc((size_t)count * sizeof(*connections));
-	double due_s = now_s();
+	const double start_s = now_s();
 
 	if (!connections) {
 		report_failure("out of memory", "");
@@ -121,14 +128,10 @@ static void unfinished(struct attacker *attacker, long count)
 	for (long i = 0; i < count; i++) {
 		connections[i] = -1;
 	}
-	while (!is_over()) {
-		for (long i = 0; i < count; i++) {
-			come_again(attacker, &connections[i], i);
-		}
-		due_s += ROUND_S;
-		while (now_s() < due_s && !is_over()) {
-			poll(NULL, 0, 50);
-		}
+	/* Evenly spread, as strangers are. */
+	for (long i = 0; i % 16 != 0 || !is_over(); i++) {
+		come_again(attacker, &connections[i % count], i % count);
+		wait_until(start_s + (double)i * ROUND_S / (double)count);
 	}
 	free(connections);
 }
@@ -147,9 +150,7 @@ static void flood(struct attacker *attacker, double rate)
 			close(*place);
 		}
 		*place = reach(attacker, attacker->ports[i % 2]);
-		while (start_s + (double)i / rate > now_s()) {
-			poll(NULL, 0, 1);
-		}
+		wait_until(start_s + (double)i / rate);
 	}
 }
 
