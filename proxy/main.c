@@ -15,6 +15,8 @@ static const char help[] =
 	"  or:  popbridge check [FILE]\n"
 	"  or:  popbridge probe [-c FILE] USER\n"
 	"  or:  popbridge status|health|upgrade [-c FILE]\n"
+	"  or:  popbridge explain [-c FILE] REF|USER\n"
+	"  or:  popbridge kick|forget [-c FILE] USER\n"
 	"POP3 in front of IMAP: a bridging proxy.\n"
 	"\n"
 	"  serve    speak POP3 to clients and IMAP to servers (the default)\n"
@@ -22,6 +24,9 @@ static const char help[] =
 	"  probe    sign a user in upstream, step by step\n"
 	"  status   what the service that runs is doing\n"
 	"  health   can it serve? The exit code says\n"
+	"  explain  what was behind a -ERR, or the last ones of a user\n"
+	"  kick     end a user's sessions\n"
+	"  forget   erase what is stored about a user\n"
 	"  upgrade  let the service that runs become the program that is installed now\n"
 	"\n"
 	"popbridge imaps://imap.example.com needs no configuration: POP3 on "
@@ -32,8 +37,9 @@ static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } subcommands[] = {
-	{ "serve", cli_serve },   { "check", cli_check },   { "probe", cli_probe },
-	{ "status", cli_status }, { "health", cli_health }, { "upgrade", cli_upgrade },
+	{ "serve", cli_serve },     { "check", cli_check },   { "probe", cli_probe },
+	{ "status", cli_status },   { "health", cli_health }, { "upgrade", cli_upgrade },
+	{ "explain", cli_explain }, { "kick", cli_kick },     { "forget", cli_forget },
 };
 
 /* argp names the program in its messages by argv[0]. */

@@ -19,6 +19,7 @@ enum failure_kind {
 	FAILURE_PROTOCOL,  // the other side broke its protocol        -> [SYS/TEMP]
 	FAILURE_TOO_SOON,  // the account's last sign-in was just now  -> [LOGIN-DELAY]
 };
+#define FAILURE_KINDS (FAILURE_TOO_SOON + 1)
 
 struct failure {
 	enum failure_kind kind;

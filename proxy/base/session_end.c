@@ -19,6 +19,7 @@ static const char *const names[SESSION_ENDS] = {
 	[SESSION_REFUSED] = "too many sessions",
 	[SESSION_TOO_FAST] = "too many connections",
 	[SESSION_DROPPED] = "made room for others",
+	[SESSION_KICKED] = "ended by an operator",
 };
 
 const char *session_end_name(enum session_end end)

@@ -23,8 +23,9 @@ enum session_end {
 	SESSION_REFUSED,       // too many sessions
 	SESSION_TOO_FAST,      // too many connections in too little time
 	SESSION_DROPPED,       // not signed in for long, and the room was needed
+	SESSION_KICKED,        // by an operator
 };
-#define SESSION_ENDS (SESSION_DROPPED + 1)
+#define SESSION_ENDS (SESSION_KICKED + 1)
 
 /* "client gone": never NULL. */
 const char *session_end_name(enum session_end end);

@@ -1,9 +1,13 @@
 #include "proxy/cli/fetch.h"
 
+#include "proxy/cli/output.h"
+#include "proxy/config/config_values.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -11,6 +15,7 @@
 
 #define WAIT_S 5
 #define PART 16384
+#define HTTP_OK 200
 #define STATUS_AT 9 // behind "HTTP/1.x "
 
 /* Who listens everywhere is on 127.0.0.1, also with [::]; many containers lack ::1. */
@@ -161,4 +166,96 @@ bool fetch(const struct config_web *web, const char *path, unsigned *status,
 		close(fd);
 	}
 	return good;
+}
+
+/* The service knows what it really runs with. */
+static bool ask_service(const char *control, struct config_web *web)
+{
+	const struct admin_message asked = { .type = ADMIN_ASK_SERVICE };
+	struct enquiry enquiry;
+	struct admin_message row;
+	struct failure ignored;
+	const char *why;
+	bool known;
+
+	if (!control || !enquiry_open_at(&enquiry, control, &ignored)) {
+		return false;
+	}
+	known = enquiry_ask(&enquiry, &asked, &ignored) &&
+		enquiry_next(&enquiry, &row, &ignored) && row.type == ADMIN_SERVICE;
+	if (known) {
+		web->wanted = row.text[ADMIN_ADDRESS].len > 0;
+		known = !web->wanted || config_address_parse(row.text[ADMIN_ADDRESS],
+							     &web->address, &why);
+	}
+	enquiry_close(&enquiry);
+	return known;
+}
+
+bool fetch_find(const struct enquiry_place *place, struct config_web *web,
+		struct failure *failure)
+{
+	struct config *config = NULL;
+	char *control = NULL;
+	bool known;
+
+	*web = (struct config_web){ .wanted = false };
+	enquiry_find(place, &control, &config);
+	known = ask_service(control, web);
+	if (!known && config) {
+		web->wanted = config->web.wanted;
+		web->address = config->web.address;
+		known = true;
+	}
+	if (!known) {
+		failure_set(failure, FAILURE_TEMPORARY,
+			    "no service answers%s%s, and the configuration does not say "
+			    "where it may be asked",
+			    control ? " at " : "", control ? control : "");
+		failure_advise(failure,
+			       "is popbridge running? --control SOCKET names its "
+			       "control socket");
+	}
+	free(control);
+	if (config) {
+		config_free(config);
+	}
+	return known;
+}
+
+/* Names in it come from a file, and this may be a terminal. */
+static void print_lines(struct bytes text)
+{
+	while (text.len > 0) {
+		const char *end = memchr(text.at, '\n', text.len);
+		const size_t len = end ? (size_t)(end - text.at) : text.len;
+
+		output_text(stdout, (struct bytes){ text.at, len });
+		if (end) {
+			putchar('\n');
+		}
+		bytes_skip(&text, len + 1);
+	}
+	fflush(stdout);
+}
+
+int fetch_print(const struct config_web *web, const char *page, bool clear)
+{
+	struct failure failure;
+	struct buffer body;
+	unsigned status = 0;
+	bool good;
+
+	buffer_init(&body, FETCH_MAX);
+	good = fetch(web, page, &status, &body, &failure);
+	if (clear) {
+		fputs("\033[H\033[2J", stdout);
+	}
+	if (good) {
+		print_lines(buffer_bytes(&body));
+	} else {
+		output_failure(&failure);
+	}
+	buffer_release(&body);
+	return good && status == HTTP_OK ? 0 : 1;
 }

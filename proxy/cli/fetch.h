@@ -6,6 +6,7 @@
 
 #include "protocol/buffer.h"
 #include "proxy/base/failure.h"
+#include "proxy/cli/enquiry.h"
 #include "proxy/config/config.h"
 
 #define FETCH_MAX ((size_t)16 << 20)
@@ -18,5 +19,15 @@
  */
 bool fetch(const struct config_web *web, const char *path, unsigned *status,
 	   struct buffer *body, struct failure *failure);
+
+/*
+ * Where the web role of the service is: the service itself says, else the configuration.
+ * What is put there borrows nothing; there are no host names.
+ */
+bool fetch_find(const struct enquiry_place *place, struct config_web *web,
+		struct failure *failure);
+
+/* Prints what the page says; clear: on an empty screen. The exit code. */
+int fetch_print(const struct config_web *web, const char *page, bool clear);
 
 #endif

@@ -2,6 +2,7 @@
  * A real sign-in, step by step: what an operator runs when a device says "error".
  */
 #include "proxy/cli/cli.h"
+#include "proxy/cli/password.h"
 
 #include "proxy/mailbox/maildrop.h"
 #include "proxy/session/destination.h"
@@ -11,10 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <termios.h>
-#include <unistd.h>
-
-#define PASSWORD_MAX (16 * 1024)
 
 enum { OPTION_PASSWORD_FILE = 256, OPTION_TOKEN, OPTION_URL };
 
@@ -84,68 +81,6 @@ static const struct argp argp = {
 	       "Nothing "
 	       "is changed in the mailbox.",
 };
-
-static bool read_password(FILE *file, struct secret *out)
-{
-	char *line = memory_new(PASSWORD_MAX);
-
-	setvbuf(file, NULL, _IONBF, 0); // stdio would keep a copy
-	const bool read = fgets(line, PASSWORD_MAX, file) != NULL;
-
-	if (read) {
-		line[strcspn(line, "\r\n")] = '\0';
-		secret_set(out, bytes_of(line));
-	}
-	memory_wipe(line, PASSWORD_MAX);
-	free(line);
-	return read;
-}
-
-static bool ask_terminal(struct secret *out)
-{
-	struct termios before;
-	struct termios quiet;
-	const bool terminal = tcgetattr(STDIN_FILENO, &before) == 0;
-	bool read;
-
-	if (terminal) {
-		quiet = before;
-		quiet.c_lflag &= ~(tcflag_t)ECHO;
-		tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
-	}
-	/* Only now: what is typed before is flushed, or seen on the screen. */
-	fprintf(stderr, "Password: ");
-	read = read_password(stdin, out);
-	if (terminal) {
-		tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
-	}
-	fprintf(stderr, "\n");
-	return read;
-}
-
-static bool get_password(const struct probe *probe, struct secret *out)
-{
-	FILE *file;
-	bool read;
-
-	if (!probe->password_file) {
-		return ask_terminal(out);
-	}
-	if (strcmp(probe->password_file, "-") == 0) {
-		return read_password(stdin, out);
-	}
-	file = fopen(probe->password_file, "r");
-	if (!file) {
-		perror(probe->password_file);
-		return false;
-	}
-	read = read_password(file, out);
-	fclose(file);
-	if (!read) {
-		fprintf(stderr, "%s: no password in it\n", probe->password_file);
-	}
-	return read;
-}
 
 static const char *const stage_names[IMAP_STAGES] = {
 	[IMAP_STAGE_CONNECT] = "connect",   [IMAP_STAGE_TLS] = "TLS",
@@ -236,8 +171,7 @@ static void print_maildrop(const struct maildrop *maildrop)
 	buffer_release(&words);
 }
 
-SUSPENDS static bool sign_in(struct probe *probe, struct service *service,
-			     const struct destination *destination,
+SUSPENDS static bool sign_in(struct probe *probe, const struct destination *destination,
 			     struct failure *failure)
 {
 	struct imap_timing timing = { 0 };
@@ -246,7 +180,7 @@ SUSPENDS static bool sign_in(struct probe *probe, struct service *service,
 	const struct maildrop_request request = {
 		.upstream = destination->upstream,
 		.keeper = NULL,
-		.leftovers = service->leftovers,
+		.account = bytes_of(probe->user),
 		.mechanism = probe->token ? SASL_XOAUTH2 : SASL_PLAIN,
 		.user = buffer_bytes(&destination->user),
 		.secret = secret_bytes(&probe->password),
@@ -278,7 +212,7 @@ SUSPENDS static bool probe_user(struct probe *probe, struct service *service,
 		printf("server             %s\nuser               %.*s\n",
 		       destination.upstream->route->server, (int)destination.user.len,
 		       destination.user.data);
-		good = sign_in(probe, service, &destination, failure);
+		good = sign_in(probe, &destination, failure);
 	}
 	destination_release(&destination);
 	return good;
@@ -314,7 +248,7 @@ int cli_probe(int argc, char **argv)
 		return 1;
 	}
 	cli_protect_memory();
-	if (get_password(&probe, &probe.password)) {
+	if (password_get(probe.password_file, &probe.password)) {
 		probe.config = config;
 		log_setup(LOG_ERROR, config->log_format);
 		loop_open();

@@ -1,114 +1,128 @@
 /*
- * `popbridge status` and `popbridge health`: what the service that runs says of itself.
+ * `popbridge status`: what the service that runs says of itself.
  */
 #include "proxy/cli/cli.h"
 #include "proxy/cli/fetch.h"
+#include "proxy/cli/output.h"
+#include "proxy/cli/problems.h"
+#include "proxy/config/config_values.h"
 
 #include <argp.h>
-#include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 
 #define WATCH_S 2
-#define HTTP_OK 200
 
-struct status_arguments {
-	const char *path;
+enum { OPTION_PROBLEMS = 512, OPTION_SILENT, OPTION_LEGACY };
+
+struct arguments {
+	struct enquiry_place place;
 	bool json;
 	bool watch;
+	bool problems;
+	bool legacy;
+	uint64_t silent_s;
 };
 
-static const struct argp_option status_options[] = {
+static const struct argp_option options[] = {
 	{ "config", 'c', "FILE", 0, "The configuration (" CLI_DEFAULT_CONFIG ")", 0 },
+	{ "control", CLI_OPTION_CONTROL, "SOCKET", 0,
+	  "The control socket, where the configuration does not tell", 0 },
 	{ "json", 'j', NULL, 0, "For programs", 0 },
 	{ "watch", 'w', NULL, 0, "Again every 2 seconds, until interrupted", 0 },
+	{ "problems", OPTION_PROBLEMS, NULL, 0,
+	  "Only the accounts that cannot sign in any more, or whose sessions end with "
+	  "DELEs "
+	  "and no QUIT; exits 2 where there are any",
+	  0 },
+	{ "silent", OPTION_SILENT, "DURATION", 0,
+	  "With --problems: accounts, too, that did not sign in for so long (6h, 30m)",
+	  0 },
+	{ "legacy", OPTION_LEGACY, NULL, 0,
+	  "Only the users and addresses that signed in without TLS, or with 1.0 or 1.1",
+	  0 },
 	{ 0 },
 };
 
-static const struct argp_option health_options[] = {
-	{ "config", 'c', "FILE", 0, "The configuration (" CLI_DEFAULT_CONFIG ")", 0 },
-	{ 0 },
-};
+static void take_silent(struct arguments *arguments, const char *value,
+			struct argp_state *state)
+{
+	const char *why;
+	uint64_t ms;
+
+	if (!config_duration_parse(bytes_of(value), &ms, &why)) {
+		argp_error(state, "--silent: %s", why);
+	} else if (ms < 1000) {
+		argp_error(state, "--silent: at least 1s");
+	} else {
+		arguments->silent_s = ms / 1000;
+	}
+}
+
+static void check(const struct arguments *arguments, struct argp_state *state)
+{
+	if (arguments->silent_s > 0 && !arguments->problems) {
+		argp_error(state, "--silent goes with --problems");
+	}
+	if (arguments->problems && arguments->legacy) {
+		argp_error(state, "--problems or --legacy, one at a time");
+	}
+	if (arguments->watch && (arguments->problems || arguments->legacy)) {
+		argp_error(state, "--watch is for the status as a whole");
+	}
+}
 
 static error_t take(int key, char *value, struct argp_state *state)
 {
-	struct status_arguments *arguments = state->input;
+	struct arguments *arguments = state->input;
 
-	if (key == 'c') {
-		arguments->path = value;
-	} else if (key == 'j') {
+	switch (key) {
+	case 'c':
+		arguments->place.config = value;
+		return 0;
+	case CLI_OPTION_CONTROL:
+		arguments->place.control = value;
+		return 0;
+	case 'j':
 		arguments->json = true;
-	} else if (key == 'w') {
+		return 0;
+	case 'w':
 		arguments->watch = true;
-	} else {
+		return 0;
+	case OPTION_PROBLEMS:
+		arguments->problems = true;
+		return 0;
+	case OPTION_LEGACY:
+		arguments->legacy = true;
+		return 0;
+	case OPTION_SILENT:
+		take_silent(arguments, value, state);
+		return 0;
+	case ARGP_KEY_END:
+		check(arguments, state);
+		return 0;
+	default:
 		return ARGP_ERR_UNKNOWN;
 	}
-	return 0;
 }
 
-static const struct argp status_argp = {
-	.options = status_options,
+static const struct argp argp = {
+	.options = options,
 	.parser = take,
 	.doc = "Says what a popbridge that runs with this configuration is doing: "
 	       "health, "
-	       "sessions, mail, IMAP servers, failures. Needs web.address.",
+	       "sessions, mail, IMAP servers, failures; needs web.address. --problems "
+	       "and "
+	       "--legacy name users; they need control or state.",
 };
 
-static const struct argp health_argp = {
-	.options = health_options,
-	.parser = take,
-	.doc = "Exits 0 where a popbridge that runs with this configuration can serve, "
-	       "else 1, and says what is wrong. Needs web.address.",
-};
-
-static void print_failure(const struct failure *failure)
-{
-	fprintf(stderr, "popbridge: %s\n", failure->text);
-	if (failure->advice) {
-		fprintf(stderr, "popbridge: %s\n", failure->advice);
-	}
-}
-
-/* Names in it come from a file, and this may be a terminal. */
-static void print_text(struct bytes text)
-{
-	for (size_t i = 0; i < text.len; i++) {
-		const unsigned char c = (unsigned char)text.at[i];
-
-		putchar((c < 0x20 && c != '\n') || c == 0x7f ? '?' : c);
-	}
-	fflush(stdout);
-}
-
-/* Prints what the page says. The exit code. */
-static int ask(const struct config *config, const char *page, bool clear)
-{
-	struct failure failure;
-	struct buffer body;
-	unsigned status = 0;
-	bool good;
-
-	buffer_init(&body, FETCH_MAX);
-	good = fetch(&config->web, page, &status, &body, &failure);
-	if (clear) {
-		fputs("\033[H\033[2J", stdout);
-	}
-	if (good) {
-		print_text(buffer_bytes(&body));
-	} else {
-		print_failure(&failure);
-	}
-	buffer_release(&body);
-	return good && status == HTTP_OK ? 0 : 1;
-}
-
-static int watch(const struct config *config, const char *page)
+static int watch(const struct config_web *web, const char *page)
 {
 	const struct timespec pause = { .tv_sec = WATCH_S };
 	const bool clear = isatty(STDOUT_FILENO);
 
 	for (;;) {
-		const int result = ask(config, page, clear);
+		const int result = fetch_print(web, page, clear);
 
 		if (!clear && result != 0) {
 			return result;
@@ -117,47 +131,26 @@ static int watch(const struct config *config, const char *page)
 	}
 }
 
-static struct config *load(const char *path)
-{
-	struct source source = { .path = path };
-
-	return cli_load(&source, NULL);
-}
-
 int cli_status(int argc, char **argv)
 {
-	struct status_arguments arguments = { 0 };
-	struct config *config;
-	const char *page;
-	int result;
+	struct arguments arguments = { .json = false };
+	struct config_web web;
+	struct failure failure;
 
-	if (argp_parse(&status_argp, argc, argv, 0, NULL, &arguments) != 0) {
+	if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) != 0) {
 		return 2;
 	}
-	config = load(arguments.path);
-	if (!config) {
-		return 1;
+	if (arguments.problems) {
+		return problems_print(&arguments.place, arguments.silent_s,
+				      arguments.json);
 	}
-	page = arguments.json ? "/status.json" : "/status.txt";
-	result = arguments.watch ? watch(config, page) : ask(config, page, false);
-	config_free(config);
-	return result;
-}
+	if (arguments.legacy) {
+		return legacy_print(&arguments.place, arguments.json);
+	}
+	if (!fetch_find(&arguments.place, &web, &failure)) {
+		return output_failure(&failure);
+	}
+	const char *page = arguments.json ? "/status.json" : "/status.txt";
 
-int cli_health(int argc, char **argv)
-{
-	struct status_arguments arguments = { 0 };
-	struct config *config;
-	int result;
-
-	if (argp_parse(&health_argp, argc, argv, 0, NULL, &arguments) != 0) {
-		return 2;
-	}
-	config = load(arguments.path);
-	if (!config) {
-		return 1;
-	}
-	result = ask(config, "/ready", false);
-	config_free(config);
-	return result;
+	return arguments.watch ? watch(&web, page) : fetch_print(&web, page, false);
 }

@@ -135,6 +135,7 @@ void config_free(struct config *config)
 	free(config->shared_addresses.list);
 	free(config->user);
 	free(config->state);
+	free(config->control);
 	free(config);
 }
 

@@ -117,8 +117,9 @@ struct config {
 	size_t certificate_count;
 	bool self_signed; // the last one is ours: tls_self_signed_ensure() first
 	enum tls_version minimum_tls;
-	char *user;  // whom root becomes; NULL: popbridge or nobody
-	char *state; // NULL: nothing is kept
+	char *user;    // whom root becomes; NULL: popbridge or nobody
+	char *state;   // NULL: nothing is kept
+	char *control; // the socket for operators; NULL: none
 	uint32_t workers;
 	struct config_networks shared_addresses; // many people behind one address
 	struct config_route *routes;             // first match wins
@@ -179,6 +180,13 @@ bool config_upstream_user(const struct config_route *route, struct bytes user,
 /* NULL: there is none of that name. */
 const struct config_provider *config_provider_named(const struct config *config,
 						    struct bytes name);
+
+/*
+ * Where the control socket of a configuration is that may be broken: what it says of
+ * `control` or `state` in front of the first mistake of spelling. Owned by the caller;
+ * NULL: nothing.
+ */
+char *config_find_control(struct bytes text);
 
 /* Bound to loopback, and no balancer brings clients from elsewhere. */
 bool config_is_for_this_host(const struct config_listener *listener);

@@ -253,6 +253,7 @@ static void check_top(struct config_check *check, const struct config_raw *raw,
 		config->state = memory_copy_text(bytes_of(raw->state));
 	}
 	config->master_key = config_file(check, "master-key", raw->master_key);
+	config_check_control(check, raw->control, config);
 	config_check_networks(check, "shared-addresses", raw->shared_addresses,
 			      raw->shared_addresses_count, &config->shared_addresses);
 }

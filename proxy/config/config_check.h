@@ -44,6 +44,10 @@ void config_check_networks(struct config_check *check, const char *name,
 void config_check_listen(struct config_check *check, const struct config_raw *raw,
 			 struct config *config);
 
+/* Where operators ask: after the state directory. */
+void config_check_control(struct config_check *check, const char *path,
+			  struct config *config);
+
 /* NULL: nothing is served. After the listeners. */
 void config_check_web(struct config_check *check, const struct config_raw_web *raw,
 		      struct config *config);

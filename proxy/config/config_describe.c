@@ -296,6 +296,10 @@ void config_describe(const struct config *config, struct buffer *out)
 					   : "popbridge or nobody, when started as root");
 	buffer_printf(out, "state: %s\n",
 		      config->state != NULL ? config->state : "none, nothing is kept");
+	buffer_printf(out, "control: %s\n",
+		      config->control != NULL
+			      ? config->control
+			      : "none: no kick, forget, explain, status --problems");
 	buffer_printf(out, "workers: %u\n", config->workers);
 	if (config->shared_addresses.count > 0) {
 		buffer_printf(out, "shared by many clients: ");

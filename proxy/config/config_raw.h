@@ -73,7 +73,7 @@ struct config_raw {
 	struct config_raw_listener *listen;
 	unsigned listen_count;
 	struct config_raw_tls *tls; // NULL: section absent or empty, as below
-	char *user, *state, *workers;
+	char *user, *state, *control, *workers;
 	char **shared_addresses;
 	unsigned shared_addresses_count;
 	struct config_raw_route *routes;

@@ -168,6 +168,7 @@ static const cyaml_schema_field_t top_fields[] = {
 	SECTION("tls", tls, tls_fields),
 	TEXT("user", config_raw, user),
 	TEXT("state", config_raw, state),
+	TEXT("control", config_raw, control),
 	TEXT("workers", config_raw, workers),
 	LIST("shared-addresses", config_raw, shared_addresses, &text_entry, LIST_MAX),
 	LIST("routes", config_raw, routes, &route_entry, ROUTES_MAX),

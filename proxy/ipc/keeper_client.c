@@ -45,7 +45,8 @@ void keeper_question_free(struct question *question)
 	if (question->lock) {
 		keeper_lock_free(question->lock);
 	}
-	free(question->account);
+	free(question->text);
+	free(question->set);
 	free(question);
 }
 
@@ -93,15 +94,28 @@ static void answered_late(struct keeper_client *client, struct question *questio
 	keeper_question_free(question);
 }
 
+/* Is this the kind of answer that question wants? */
+static bool is_answer_to(const struct question *question,
+			 const struct keeper_message *message)
+{
+	if (question->lock) {
+		return message->type == KEEPER_LOCKED;
+	}
+	return message->type == (question->message.type == KEEPER_ASK_LEFT
+					 ? KEEPER_LEFTOVERS
+					 : KEEPER_VERDICT);
+}
+
 static bool on_answer(struct keeper_client *client, const struct keeper_message *message)
 {
 	struct question *question = question_by_request(client, message->request);
 
 	if (!question || question->state == QUESTION_ANSWERED ||
-	    (message->type == KEEPER_LOCKED) != (question->lock != NULL)) {
+	    !is_answer_to(question, message)) {
 		return false;
 	}
 	question->number = message->number;
+	question->set = memory_copy_text(message->set);
 	if (question->state == QUESTION_GIVEN_UP) {
 		answered_late(client, question);
 		return true;
@@ -139,6 +153,10 @@ static bool on_message(struct keeper_client *client, struct bytes packet)
 	}
 	if (message.type == KEEPER_TAKE_OVER) {
 		on_take_over(client, message.key);
+		return true;
+	}
+	if (message.type == KEEPER_KICK) {
+		keeper_kick_add(client, &message);
 		return true;
 	}
 	return on_answer(client, &message);
@@ -271,6 +289,7 @@ SUSPENDS void keeper_client_free(struct keeper_client *client)
 	if (client->next_fd >= 0) {
 		close(client->next_fd);
 	}
+	keeper_kicks_free(client);
 	memory_wipe(client->key, sizeof(client->key));
 	free(client->packet);
 	free(client);

@@ -58,6 +58,7 @@ struct keeper_sign_in {
 	bool shared_address;
 	struct bytes account; // the POP3 user, canonical
 	struct bytes secret;  // only its keyed hash leaves this process
+	enum keeper_tls tls;
 };
 
 /*
@@ -83,8 +84,51 @@ SUSPENDS bool keeper_login(struct keeper_client *client, struct bytes key,
 			   uint32_t delay_s, uint64_t deadline_ms,
 			   struct failure *failure);
 
-/* A signed-in session is over. lost_dele: marked with DELE, and no QUIT came. */
+/* What a signed-in session did, in messages. */
+struct keeper_session {
+	uint32_t retrieved;
+	uint32_t removed;   // by QUIT
+	uint32_t lost_dele; // marked with DELE, and no QUIT came
+};
+
+/* It is over. */
 void keeper_tell_ended(struct keeper_client *client, struct bytes account,
-		       uint32_t retrieved, uint32_t lost_dele);
+		       const struct keeper_session *session);
+
+/* A -ERR with a reference: what it was about. Some are left out where they are very many.
+ */
+struct keeper_failure {
+	uint32_t reference;            // KEEPER_REFERENCE_MAX at most
+	const struct address *address; // the client's
+	struct bytes account;          // empty: not known yet
+	const char *answer;            // what the client heard
+	const struct failure *failure;
+};
+
+void keeper_tell_failed(struct keeper_client *client, const struct keeper_failure *what);
+
+/*
+ * UIDs that this user's session flagged \Deleted in a maildrop and had to leave, so that
+ * they do not count as other people's the next time. maildrop: its canonical name.
+ */
+void keeper_tell_left(struct keeper_client *client, struct bytes maildrop,
+		      struct bytes account, uint32_t uidvalidity, struct bytes set);
+
+/* What is known to be left there, as a set. None where no keeper answers in time. */
+SUSPENDS void keeper_left(struct keeper_client *client, struct bytes maildrop,
+			  uint32_t uidvalidity, uint64_t deadline_ms, struct buffer *set);
+
+/*
+ * Waits until an operator wants a user's sessions ended. False: cancelled. The answer is
+ * keeper_kicked().
+ */
+struct keeper_kick {
+	uint32_t request;
+	struct buffer account; // released by the caller
+};
+
+SUSPENDS bool keeper_next_kick(struct keeper_client *client, struct keeper_kick *out);
+void keeper_kicked(struct keeper_client *client, const struct keeper_kick *kick,
+		   uint32_t sessions);
 
 #endif

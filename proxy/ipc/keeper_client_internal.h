@@ -1,9 +1,10 @@
 /*
  * What the files of a worker's end share. Nobody else includes this.
  *
- * keeper_client.c          the connection to the keeper, and questions without an answer
- * keeper_client_lock.c     maildrop locks
- * keeper_client_sign_in.c  sign-ins, and what came of sessions
+ * keeper_client.c           the connection to the keeper, and questions without an answer
+ * keeper_client_maildrop.c  maildrop locks, and what was left in maildrops
+ * keeper_client_sign_in.c   sign-ins, and what came of sessions
+ * keeper_client_operator.c  what an operator wants to know, and wants done
  */
 #ifndef PROXY_IPC_KEEPER_CLIENT_INTERNAL_H
 #define PROXY_IPC_KEEPER_CLIENT_INTERNAL_H
@@ -27,11 +28,20 @@ struct question {
 	struct question *next; // keeper_client::questions
 	struct question **at;  // what points to it there
 	enum question_state state;
-	struct keeper_message message; // its texts are owned by lock and account
+	struct keeper_message message; // its texts are owned by lock and text
 	uint32_t number;               // the answer
-	struct keeper_lock *lock;      // owned while open; NULL: it is about a sign-in
-	char *account;                 // owned
+	char *set;                     // owned; the answer of ASK_LEFT
+	struct keeper_lock *lock;      // owned while open; NULL: it is about no lock
+	char *text;                    // owned
 	struct gate answered;
+};
+
+/* Sessions that an operator wants ended. */
+struct kick {
+	struct kick *next;
+	uint32_t request;
+	char *account; // owned
+	size_t account_len;
 };
 
 struct keeper_client {
@@ -48,7 +58,12 @@ struct keeper_client {
 	struct outbox outbox;
 	struct gate changed; // next_fd, is_gone, is_ending
 	struct task *task;
-	char *packet; // CHANNEL_MESSAGE_MAX
+	char *packet;       // CHANNEL_MESSAGE_MAX
+	struct kick *kicks; // kick::next, the newest first
+	size_t kick_count;
+	struct gate kicked;         // kicks has one more
+	uint64_t failures_since_ms; // a second of telling failures
+	unsigned failures;          // told in it
 };
 
 void keeper_client_say(struct keeper_client *client,
@@ -63,8 +78,17 @@ void keeper_question_free(struct question *question);
 bool keeper_unanswered(const struct keeper_client *client, bool waits_for_holder,
 		       struct failure *failure);
 
-/* keeper_client_lock.c */
+/* IPv4 is mapped into IPv6, so that one client has one address on every listener. */
+void keeper_address_octets(const struct address *address,
+			   unsigned char out[KEEPER_ADDRESS_BYTES]);
+
+/* keeper_client_maildrop.c */
 
 void keeper_lock_free(struct keeper_lock *lock);
+
+/* keeper_client_operator.c */
+
+void keeper_kick_add(struct keeper_client *client, const struct keeper_message *message);
+void keeper_kicks_free(struct keeper_client *client);
 
 #endif

@@ -7,9 +7,8 @@
 
 _Static_assert(KEEPER_HASH_BYTES == KEYED_HASH_BYTES, "one hash");
 
-/* IPv4 is mapped into IPv6, so that one client has one address on every listener. */
-static void write_address(const struct address *address,
-			  unsigned char out[KEEPER_ADDRESS_BYTES])
+void keeper_address_octets(const struct address *address,
+			   unsigned char out[KEEPER_ADDRESS_BYTES])
 {
 	const unsigned char *octets;
 	const size_t len = address_octets(address, &octets);
@@ -27,9 +26,10 @@ static struct keeper_message sign_in_message(const struct keeper_client *client,
 {
 	struct keeper_message message = { .type = type,
 					  .shared_address = who->shared_address,
+					  .tls = who->tls,
 					  .account = who->account };
 
-	write_address(who->address, message.address);
+	keeper_address_octets(who->address, message.address);
 	keyed_hash(client->key, who->account, who->secret, message.hash);
 	return message;
 }
@@ -63,8 +63,8 @@ SUSPENDS bool keeper_ask(struct keeper_client *client, const struct keeper_sign_
 	struct question *question = memory_new(sizeof(*question));
 
 	question->message = sign_in_message(client, KEEPER_ASK, who);
-	question->account = memory_copy_text(who->account);
-	question->message.account = (struct bytes){ question->account, who->account.len };
+	question->text = memory_copy_text(who->account);
+	question->message.account = (struct bytes){ question->text, who->account.len };
 	if (!keeper_question_ask(client, question, deadline_ms, failure)) {
 		return keeper_unanswered(client, false, failure);
 	}
@@ -83,11 +83,11 @@ SUSPENDS bool keeper_login(struct keeper_client *client, struct bytes key,
 	}
 	struct question *question = memory_new(sizeof(*question));
 
-	question->account = memory_copy_text(key);
+	question->text = memory_copy_text(key);
 	question->message = (struct keeper_message){
 		.type = KEEPER_LOGIN,
 		.number = delay_s,
-		.key = { question->account, key.len },
+		.key = { question->text, key.len },
 	};
 	if (!keeper_question_ask(client, question, deadline_ms, failure)) {
 		return keeper_unanswered(client, false, failure);
@@ -114,13 +114,14 @@ void keeper_tell(struct keeper_client *client, const struct keeper_sign_in *who,
 }
 
 void keeper_tell_ended(struct keeper_client *client, struct bytes account,
-		       uint32_t retrieved, uint32_t lost_dele)
+		       const struct keeper_session *session)
 {
 	if (client) {
-		keeper_client_say(client,
-				  &(struct keeper_message){ .type = KEEPER_ENDED,
-							    .number = retrieved,
-							    .lost_dele = lost_dele,
-							    .account = account });
+		keeper_client_say(
+			client, &(struct keeper_message){ .type = KEEPER_ENDED,
+							  .number = session->retrieved,
+							  .lost_dele = session->lost_dele,
+							  .removed = session->removed,
+							  .account = account });
 	}
 }

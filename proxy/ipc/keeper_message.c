@@ -1,5 +1,7 @@
 #include "proxy/ipc/keeper_message.h"
 
+#include "proxy/base/failure.h"
+
 #include <string.h>
 
 /* What a type carries. */
@@ -11,6 +13,10 @@ enum field {
 	FIELD_HASH = 1 << 4,
 	FIELD_KEY = 1 << 5,
 	FIELD_ACCOUNT = 1 << 6,
+	FIELD_REMOVED = 1 << 7,
+	FIELD_TLS = 1 << 8,
+	FIELD_WORDS = 1 << 9, // kind, answer, cause, advice
+	FIELD_SET = 1 << 10,
 };
 
 struct shape {
@@ -21,7 +27,7 @@ struct shape {
 
 #define TRIED (FIELD_ADDRESS | FIELD_HASH | FIELD_ACCOUNT)
 
-static const struct shape shapes[] = {
+static const struct shape shapes[KEEPER_TYPES] = {
 	[KEEPER_HELLO] = { true, FIELD_NUMBER, UINT32_MAX },
 	[KEEPER_HOLD] = { true, FIELD_KEY, 0 },
 	[KEEPER_HELD_ALL] = { true, 0, 0 },
@@ -29,17 +35,26 @@ static const struct shape shapes[] = {
 			  KEEPER_LOCK_TAKE_OVER },
 	[KEEPER_UNLOCK] = { true, FIELD_KEY, 0 },
 	[KEEPER_ASK] = { true, FIELD_REQUEST | TRIED, 0 },
-	[KEEPER_TELL] = { true, FIELD_NUMBER | TRIED, KEEPER_NO_ANSWER },
-	[KEEPER_ENDED] = { true, FIELD_NUMBER | FIELD_LOST_DELE | FIELD_ACCOUNT,
+	[KEEPER_TELL] = { true, FIELD_NUMBER | FIELD_TLS | TRIED, KEEPER_NO_ANSWER },
+	[KEEPER_ENDED] = { true,
+			   FIELD_NUMBER | FIELD_LOST_DELE | FIELD_REMOVED | FIELD_ACCOUNT,
 			   UINT32_MAX },
+	[KEEPER_FAILED] = { true,
+			    FIELD_NUMBER | FIELD_ADDRESS | FIELD_ACCOUNT | FIELD_WORDS,
+			    KEEPER_REFERENCE_MAX },
+	[KEEPER_KICKED] = { true, FIELD_REQUEST | FIELD_NUMBER, UINT32_MAX },
+	[KEEPER_LEFT] = { true, FIELD_NUMBER | FIELD_KEY | FIELD_ACCOUNT | FIELD_SET,
+			  UINT32_MAX },
+	[KEEPER_ASK_LEFT] = { true, FIELD_REQUEST | FIELD_NUMBER | FIELD_KEY,
+			      UINT32_MAX },
+	[KEEPER_LOGIN] = { true, FIELD_REQUEST | FIELD_NUMBER | FIELD_KEY,
+			   KEEPER_LOGIN_DELAY_MAX_S },
 	[KEEPER_LOCKED] = { false, FIELD_REQUEST | FIELD_NUMBER, 1 },
 	[KEEPER_VERDICT] = { false, FIELD_REQUEST | FIELD_NUMBER, UINT32_MAX },
 	[KEEPER_TAKE_OVER] = { false, FIELD_KEY, 0 },
-	[KEEPER_LOGIN] = { true, FIELD_REQUEST | FIELD_NUMBER | FIELD_KEY,
-			   KEEPER_LOGIN_DELAY_MAX_S },
+	[KEEPER_KICK] = { false, FIELD_REQUEST | FIELD_ACCOUNT, 0 },
+	[KEEPER_LEFTOVERS] = { false, FIELD_REQUEST | FIELD_SET, 0 },
 };
-
-#define TYPES (sizeof(shapes) / sizeof(*shapes))
 
 static bool put(struct buffer *out, const void *at, size_t len)
 {
@@ -56,9 +71,9 @@ static bool put_number(struct buffer *out, uint32_t number, size_t octets)
 	return put(out, text, octets);
 }
 
-static bool put_text(struct buffer *out, struct bytes text)
+static bool put_text(struct buffer *out, struct bytes text, size_t max)
 {
-	return text.len <= KEEPER_TEXT_MAX && put_number(out, (uint32_t)text.len, 2) &&
+	return text.len <= max && put_number(out, (uint32_t)text.len, 2) &&
 	       (text.len == 0 || put(out, text.at, text.len));
 }
 
@@ -72,6 +87,14 @@ static bool put_header(struct buffer *out, const struct keeper_message *message,
 	       put_number(out, shape->fields & FIELD_REQUEST ? message->request : 0, 4);
 }
 
+static bool put_words(struct buffer *out, const struct keeper_message *message)
+{
+	return put_number(out, message->kind, 1) &&
+	       put_text(out, message->answer, KEEPER_WORDS_MAX) &&
+	       put_text(out, message->cause, KEEPER_WORDS_MAX) &&
+	       put_text(out, message->advice, KEEPER_WORDS_MAX);
+}
+
 static bool put_fields(struct buffer *out, const struct keeper_message *message,
 		       unsigned fields)
 {
@@ -82,8 +105,13 @@ static bool put_fields(struct buffer *out, const struct keeper_message *message,
 		 put_number(out, message->shared_address, 1))) &&
 	       (!(fields & FIELD_HASH) || put(out, message->hash, KEEPER_HASH_BYTES)) &&
 	       (!(fields & FIELD_KEY) ||
-		(message->key.len > 0 && put_text(out, message->key))) &&
-	       (!(fields & FIELD_ACCOUNT) || put_text(out, message->account));
+		(message->key.len > 0 && put_text(out, message->key, KEEPER_TEXT_MAX))) &&
+	       (!(fields & FIELD_ACCOUNT) ||
+		put_text(out, message->account, KEEPER_TEXT_MAX)) &&
+	       (!(fields & FIELD_REMOVED) || put_number(out, message->removed, 4)) &&
+	       (!(fields & FIELD_TLS) || put_number(out, message->tls, 1)) &&
+	       (!(fields & FIELD_WORDS) || put_words(out, message)) &&
+	       (!(fields & FIELD_SET) || put_text(out, message->set, KEEPER_SET_MAX));
 }
 
 bool keeper_message_encode(const struct keeper_message *message, struct buffer *out)
@@ -131,11 +159,11 @@ static bool take_flag(struct bytes *rest, bool *out)
 	return true;
 }
 
-static bool take_text(struct bytes *rest, struct bytes *out)
+static bool take_text(struct bytes *rest, size_t max, struct bytes *out)
 {
 	uint32_t len;
 
-	if (!take_number(rest, 2, &len) || len > KEEPER_TEXT_MAX || len > rest->len) {
+	if (!take_number(rest, 2, &len) || len > max || len > rest->len) {
 		return false;
 	}
 	*out = (struct bytes){ rest->at, len };
@@ -143,13 +171,32 @@ static bool take_text(struct bytes *rest, struct bytes *out)
 	return true;
 }
 
+static bool take_tls(struct bytes *rest, enum keeper_tls *out)
+{
+	uint32_t number;
+
+	if (!take_number(rest, 1, &number) || number > KEEPER_TLS_MODERN) {
+		return false;
+	}
+	*out = (enum keeper_tls)number;
+	return true;
+}
+
+static bool take_words(struct bytes *rest, struct keeper_message *out)
+{
+	return take_number(rest, 1, &out->kind) && out->kind < FAILURE_KINDS &&
+	       take_text(rest, KEEPER_WORDS_MAX, &out->answer) &&
+	       take_text(rest, KEEPER_WORDS_MAX, &out->cause) &&
+	       take_text(rest, KEEPER_WORDS_MAX, &out->advice);
+}
+
 static bool take_header(struct bytes *rest, bool from_worker, struct keeper_message *out)
 {
 	unsigned char start[4];
 
 	if (!take(rest, start, sizeof(start)) || !take_number(rest, 4, &out->request) ||
-	    start[0] != KEEPER_MESSAGE_VERSION || start[1] >= TYPES || start[2] != 0 ||
-	    start[3] != 0) {
+	    start[0] != KEEPER_MESSAGE_VERSION || start[1] >= KEEPER_TYPES ||
+	    start[2] != 0 || start[3] != 0) {
 		return false;
 	}
 	const struct shape *shape = &shapes[start[1]];
@@ -168,8 +215,13 @@ static bool take_fields(struct bytes *rest, unsigned fields, struct keeper_messa
 		 take_flag(rest, &out->shared_address))) &&
 	       (!(fields & FIELD_HASH) || take(rest, out->hash, KEEPER_HASH_BYTES)) &&
 	       (!(fields & FIELD_KEY) ||
-		(take_text(rest, &out->key) && out->key.len > 0)) &&
-	       (!(fields & FIELD_ACCOUNT) || take_text(rest, &out->account));
+		(take_text(rest, KEEPER_TEXT_MAX, &out->key) && out->key.len > 0)) &&
+	       (!(fields & FIELD_ACCOUNT) ||
+		take_text(rest, KEEPER_TEXT_MAX, &out->account)) &&
+	       (!(fields & FIELD_REMOVED) || take_number(rest, 4, &out->removed)) &&
+	       (!(fields & FIELD_TLS) || take_tls(rest, &out->tls)) &&
+	       (!(fields & FIELD_WORDS) || take_words(rest, out)) &&
+	       (!(fields & FIELD_SET) || take_text(rest, KEEPER_SET_MAX, &out->set));
 }
 
 bool keeper_message_decode(struct bytes packet, bool from_worker,

@@ -18,6 +18,8 @@
 #define KEEPER_ADDRESS_BYTES 16 // IPv6, or IPv4 mapped into it
 #define KEEPER_HASH_BYTES 32    // keyed hash of a credential
 #define KEEPER_LOGIN_DELAY_MAX_S (24 * 60 * 60)
+#define KEEPER_WORDS_MAX 1024 // what was answered, a cause, an advice
+#define KEEPER_SET_MAX 32768  // a UID set
 
 enum keeper_message_type {
 	/* worker to keeper */
@@ -27,21 +29,28 @@ enum keeper_message_type {
 	KEEPER_LOCK,     // request, key, number: enum keeper_when_locked -> LOCKED
 	KEEPER_UNLOCK,   // key
 	KEEPER_ASK,   // request, address, account, hash: may it sign in now? -> VERDICT
-	KEEPER_TELL,  // address, account, hash, number: enum keeper_outcome
-	KEEPER_ENDED, // account, number: retrieved, lost_dele: a session is over
+	KEEPER_TELL,  // address, account, hash, number: enum keeper_outcome, tls
+	KEEPER_ENDED, // account, number: retrieved, removed, lost_dele: a session is over
+	KEEPER_FAILED, // address, account, number: reference, and what its -ERR is about
+	KEEPER_KICKED, // request, number: so many sessions were told to end
+	KEEPER_LEFT,   // key, account, number: UIDVALIDITY, set: flagged and not removed
+	KEEPER_ASK_LEFT, // request, key, number: UIDVALIDITY -> LEFTOVERS
+	KEEPER_LOGIN,    // request, key, number: seconds of LOGIN-DELAY: an account whose
+			 // password was right signs in -> VERDICT: milliseconds too soon
 	/* keeper to worker */
 	KEEPER_LOCKED,    // request, number: 1 granted, 0 somebody else holds it
 	KEEPER_VERDICT,   // request, number: milliseconds to wait before trying;
 			  // KEEPER_REFUSE: not at all now; KEEPER_SUSPECT: workers
 			  // died over this account, not for a while
 	KEEPER_TAKE_OVER, // key: end the session that holds this lock
-	/* worker to keeper */
-	KEEPER_LOGIN, // request, key, number: seconds of LOGIN-DELAY: an account whose
-		      // password was right signs in -> VERDICT: milliseconds too soon
+	KEEPER_KICK,      // request, account: end its sessions -> KICKED
+	KEEPER_LEFTOVERS, // request, set
 };
+#define KEEPER_TYPES (KEEPER_LEFTOVERS + 1)
 
 #define KEEPER_REFUSE UINT32_MAX
 #define KEEPER_SUSPECT (UINT32_MAX - 1)
+#define KEEPER_REFERENCE_MAX 0xffffff // six hexadecimal digits
 
 enum keeper_when_locked { KEEPER_LOCK_REFUSE, KEEPER_LOCK_TAKE_OVER };
 
@@ -52,16 +61,24 @@ enum keeper_outcome {
 	KEEPER_NO_ANSWER, // the server could not say: down, slow, too busy
 };
 
+/* How a client signed in. */
+enum keeper_tls { KEEPER_NO_TLS, KEEPER_TLS_1_0, KEEPER_TLS_1_1, KEEPER_TLS_MODERN };
+
 struct keeper_message {
 	enum keeper_message_type type;
 	uint32_t request; // 0 where none
 	uint32_t number;
 	uint32_t lost_dele; // ENDED: messages marked with DELE that no QUIT deleted
+	uint32_t removed;   // ENDED: messages deleted by QUIT
+	uint32_t kind;      // FAILED: enum failure_kind
+	enum keeper_tls tls;
 	unsigned char address[KEEPER_ADDRESS_BYTES];
 	bool shared_address; // ASK, TELL: many people share it (NAT, balancer)
 	unsigned char hash[KEEPER_HASH_BYTES];
-	struct bytes key;     // borrowed from the packet
-	struct bytes account; // borrowed from the packet
+	struct bytes key;                   // borrowed from the packet
+	struct bytes account;               // borrowed from the packet, as all texts
+	struct bytes answer, cause, advice; // FAILED: to the client; to the operator
+	struct bytes set;                   // of UIDs
 };
 
 /* Append one packet. False where a text is too long, or a lock's key empty. */

@@ -9,7 +9,7 @@
 
 #include <stdlib.h>
 
-#define PACKET_MAX (2 * KEEPER_TEXT_MAX + 256)
+#define PACKET_MAX (2 * KEEPER_TEXT_MAX + KEEPER_SET_MAX + 256)
 
 struct outbox_packet {
 	struct outbox_packet *next;

@@ -11,9 +11,11 @@
 
 #include "proxy/base/log.h"
 #include "proxy/base/memory.h"
+#include "proxy/keeper/admin.h"
 #include "proxy/keeper/keeper_internal.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #define DECLARE_MS 1000
@@ -46,6 +48,19 @@ static void say(struct worker *worker, const struct keeper_message *message)
 	if (worker) {
 		outbox_put(&worker->outbox, message);
 	}
+}
+
+size_t keeper_say_to_all(struct keeper *keeper, const struct keeper_message *message)
+{
+	size_t count = 0;
+
+	for (struct worker *worker = keeper->workers; worker; worker = worker->next) {
+		if (worker->state == WORKER_SERVED) {
+			say(worker, message);
+			count++;
+		}
+	}
+	return count;
 }
 
 /* Worker 0: nobody. */
@@ -134,6 +149,53 @@ static void on_login(struct worker *worker, const struct keeper_message *message
 	say(worker, &verdict);
 }
 
+/* What an operator may want to know of a session that is over, or of a failure. */
+static void on_ended(struct worker *worker, const struct keeper_message *message)
+{
+	const struct store_session session = { .retrieved = message->number,
+					       .removed = message->removed,
+					       .lost_dele = message->lost_dele };
+
+	store_note_ended(worker->keeper->store, message->account, &session,
+			 keeper_wall_s());
+}
+
+static void on_failed(struct worker *worker, const struct keeper_message *message)
+{
+	struct store_failure failure = { .reference = message->number,
+					 .kind = message->kind,
+					 .account = message->account,
+					 .answer = message->answer,
+					 .cause = message->cause,
+					 .advice = message->advice };
+
+	memcpy(failure.address, message->address, KEEPER_ADDRESS_BYTES);
+	store_note_failure(worker->keeper->store, &failure, keeper_wall_s());
+}
+
+static void on_left(struct worker *worker, const struct keeper_message *message)
+{
+	const struct store_leftover left = { .maildrop = message->key,
+					     .account = message->account,
+					     .uidvalidity = message->number,
+					     .set = message->set };
+
+	store_note_left(worker->keeper->store, &left, keeper_wall_s());
+}
+
+static void on_ask_left(struct worker *worker, const struct keeper_message *message)
+{
+	struct buffer set;
+
+	buffer_init(&set, KEEPER_SET_MAX);
+	store_left(worker->keeper->store, message->key, message->number, keeper_wall_s(),
+		   &set);
+	say(worker, &(struct keeper_message){ .type = KEEPER_LEFTOVERS,
+					      .request = message->request,
+					      .set = buffer_bytes(&set) });
+	buffer_release(&set);
+}
+
 static void has_declared(struct worker *worker)
 {
 	worker->state = WORKER_SERVED;
@@ -185,8 +247,19 @@ static bool on_request(struct worker *worker, const struct keeper_message *messa
 		on_login(worker, message);
 		return true;
 	case KEEPER_ENDED:
-		store_note_ended(worker->keeper->store, message->account, message->number,
-				 message->lost_dele, keeper_wall_s());
+		on_ended(worker, message);
+		return true;
+	case KEEPER_FAILED:
+		on_failed(worker, message);
+		return true;
+	case KEEPER_LEFT:
+		on_left(worker, message);
+		return true;
+	case KEEPER_ASK_LEFT:
+		on_ask_left(worker, message);
+		return true;
+	case KEEPER_KICKED:
+		admin_kicked(worker->keeper, message);
 		return true;
 	case KEEPER_HELLO:
 	case KEEPER_HOLD:
@@ -194,6 +267,8 @@ static bool on_request(struct worker *worker, const struct keeper_message *messa
 	case KEEPER_LOCKED:
 	case KEEPER_VERDICT:
 	case KEEPER_TAKE_OVER:
+	case KEEPER_KICK:
+	case KEEPER_LEFTOVERS:
 		return false; // said already, or not for a worker to say
 	}
 	return false;
@@ -403,6 +478,8 @@ static SUSPENDS void settle(struct keeper *keeper)
 {
 	size_t cursor = 0;
 
+	admin_close(keeper->admin); // its name is free before the store is
+	keeper->admin = NULL;
 	for (struct worker *worker; (worker = keeper->workers);) {
 		task_cancel(worker->task);
 		let_go(worker, FAILURE_CANCELLED);

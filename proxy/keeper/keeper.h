@@ -36,6 +36,16 @@ struct keeper *keeper_open_from(const char *state_directory, int memory,
  */
 void keeper_serve(struct keeper *keeper, int fd);
 
+/*
+ * Answers operators at config->control, where there is one. Where that cannot be made it
+ * is logged, and mail is served all the same. config is borrowed until the next
+ * keeper_describe() or the end.
+ */
+void keeper_answer_operators(struct keeper *keeper, const struct config *config);
+
+/* Another configuration: what operators are told from now on. */
+void keeper_describe(struct keeper *keeper, const struct config *config);
+
 /* New limits, from now on. */
 void keeper_limit(struct keeper *keeper, const struct config_limits *limits);
 

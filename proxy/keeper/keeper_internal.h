@@ -55,9 +55,13 @@ struct keeper {
 	size_t undeclared;    // workers that have not said what they hold
 	struct gate declared; // undeclared fell
 	struct task *ticker;
+	struct admin *admin; // NULL: no control socket
 };
 
 uint64_t keeper_wall_s(void);
+
+/* To every worker that may be asked. How many there are. */
+size_t keeper_say_to_all(struct keeper *keeper, const struct keeper_message *message);
 
 /* KEEPER_ASK: the number of the verdict. False: no sane worker has so many open. */
 bool keeper_sign_in_ask(struct worker *worker, const struct keeper_message *message,

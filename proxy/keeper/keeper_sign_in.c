@@ -146,6 +146,10 @@ void keeper_sign_in_tell(struct worker *worker, const struct keeper_message *mes
 	throttle_tell(keeper->throttle, &try, &attempt->charge, outcome, loop_now_ms());
 	suspects_clear(keeper->suspects, message->account);
 	remember(keeper, attempt, outcome);
+	if (outcome == KEEPER_RIGHT && message->tls != KEEPER_TLS_MODERN) {
+		store_note_legacy(keeper->store, message->account, message->address,
+				  message->tls, keeper_wall_s());
+	}
 	attempt_free(attempt);
 }
 

@@ -45,6 +45,9 @@ static const struct store_sql file_sql = { sql, sizeof(sql) / sizeof(*sql) };
 static const struct store_sql *const subjects[STORE_SUBJECTS] = {
 	[STORE_FILE] = &file_sql,
 	[STORE_ACCOUNTS] = &store_accounts_sql,
+	[STORE_FAILURES] = &store_failures_sql,
+	[STORE_LEGACY] = &store_legacy_sql,
+	[STORE_LEFTOVERS] = &store_leftovers_sql,
 	[STORE_FORGET] = &store_forget_sql,
 };
 

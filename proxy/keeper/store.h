@@ -14,6 +14,11 @@
 #define STORE_KEPT_S ((uint64_t)90 * 24 * 3600) // unused records expire
 #define STORE_KNOWN_MAX 32                      // addresses of one account
 #define STORE_FAILING_MAX 10000                 // accounts that never signed in rightly
+#define STORE_FAILURES_MAX 10000                // explained, of users
+#define STORE_FAILURES_STRANGERS 2500           // of those who never signed in rightly
+#define STORE_FAILURES_OF_ONE 20
+#define STORE_FAILURES_TRIM 100 // after so many more
+#define STORE_LEFTOVERS_MAX 10000
 
 struct store;
 
@@ -52,8 +57,15 @@ void store_note_known(struct store *store, struct bytes account,
 void store_note_sign_in(struct store *store, struct bytes account,
 			const unsigned char address[KEEPER_ADDRESS_BYTES],
 			enum keeper_outcome outcome, uint64_t now_s);
-void store_note_ended(struct store *store, struct bytes account, uint32_t retrieved,
-		      uint32_t lost_dele, uint64_t now_s);
+
+/* A session that is over, in messages. */
+struct store_session {
+	uint32_t retrieved;
+	uint32_t removed;
+	uint32_t lost_dele; // marked, and no QUIT
+};
+void store_note_ended(struct store *store, struct bytes account,
+		      const struct store_session *session, uint64_t now_s);
 void store_note_suspect(struct store *store, struct bytes account, uint64_t now_s);
 
 struct store_account {
@@ -67,7 +79,9 @@ struct store_account {
 	uint64_t sessions, retrieved;
 	uint64_t lost_dele; // sessions that ended with DELEs and no QUIT
 	uint64_t last_lost_dele_s;
-	uint64_t suspect; // times that workers died while it signed in
+	uint64_t suspect;            // times that workers died while it signed in
+	uint64_t lost_in_a_row;      // sessions with DELEs; one that removed some ends it
+	uint64_t no_answer_in_a_row; // sign-ins
 };
 
 /* False: nothing is known about it. */
@@ -80,8 +94,81 @@ bool store_account(struct store *store, struct bytes account, struct store_accou
 bool store_next_account(struct store *store, struct bytes after, struct buffer *name,
 			struct store_account *out);
 
-/* Everything about an account, at once and for good. False: the disk did not take it. */
-bool store_forget(struct store *store, struct bytes account);
+/* What a -ERR with a reference was about. */
+struct store_failure {
+	uint64_t id; // grows with time
+	uint64_t at_s;
+	uint32_t reference;
+	uint32_t kind; // enum failure_kind
+	unsigned char address[KEEPER_ADDRESS_BYTES];
+	struct bytes account; // empty: not known then
+	struct bytes answer, cause, advice;
+};
+
+/* id and at_s are not read. */
+void store_note_failure(struct store *store, const struct store_failure *failure,
+			uint64_t now_s);
+
+/*
+ * The newest with a lower id than `before`. The texts of *out are put into *texts, which
+ * has room for STORE_FAILURE_TEXTS. False: there is none.
+ */
+#define STORE_FAILURE_TEXTS (KEEPER_TEXT_MAX + 3 * KEEPER_WORDS_MAX)
+bool store_failure_by_reference(struct store *store, uint32_t reference, uint64_t before,
+				struct buffer *texts, struct store_failure *out);
+bool store_failure_of_account(struct store *store, struct bytes account, uint64_t before,
+			      struct buffer *texts, struct store_failure *out);
+
+/* A sign-in with TLS older than 1.2, or none. */
+void store_note_legacy(struct store *store, struct bytes account,
+		       const unsigned char address[KEEPER_ADDRESS_BYTES],
+		       enum keeper_tls tls, uint64_t now_s);
+
+struct store_legacy {
+	unsigned char address[KEEPER_ADDRESS_BYTES];
+	enum keeper_tls tls;
+	uint64_t last_s;
+	uint64_t count;
+};
+
+/* The row behind the one of *name and *row (empty and zeroed: the first). */
+bool store_next_legacy(struct store *store, struct buffer *name,
+		       struct store_legacy *row);
+
+/* UIDs flagged \Deleted and not removed. */
+struct store_leftover {
+	struct bytes maildrop; // its canonical name
+	struct bytes account;  // whose session it was
+	uint32_t uidvalidity;
+	struct bytes set;
+};
+void store_note_left(struct store *store, const struct store_leftover *left,
+		     uint64_t now_s);
+
+/* All sets of it together, the newest first, as many as fit. */
+void store_left(struct store *store, struct bytes maildrop, uint32_t uidvalidity,
+		uint64_t now_s, struct buffer *set);
+
+/*
+ * An address an account came from, and the account as it was spelt, its name being taken
+ * in any case of letters. To be asked in one go: the store stands at the row.
+ */
+bool store_next_trace(struct store *store, struct bytes account, bool is_first,
+		      struct buffer *name, unsigned char address[KEEPER_ADDRESS_BYTES]);
+
+/* How many records of a kind were erased. */
+struct store_forgotten {
+	const char *what;
+	uint64_t count;
+};
+#define STORE_FORGOTTEN 5
+
+/*
+ * Everything about an account, its name in any case of letters, at once and for good.
+ * False: the disk did not take it.
+ */
+bool store_forget(struct store *store, struct bytes account,
+		  struct store_forgotten forgotten[STORE_FORGOTTEN]);
 
 void store_expire(struct store *store, uint64_t now_s);
 

@@ -19,7 +19,8 @@ enum {
 #define ACCOUNT_COLUMNS                                                                  \
 	"account, last_s, last_right_s, last_wrong_s, last_outcome, last_address,"       \
 	" right_count, wrong_count, no_answer_count, wrong_since_right, sessions,"       \
-	" retrieved, lost_dele, last_lost_dele_s, suspect"
+	" retrieved, lost_dele, last_lost_dele_s, suspect, lost_in_a_row, "              \
+	"no_answer_in_a_row"
 
 static const char *const sql[] = {
 	[IS_KNOWN] = "SELECT 1 FROM known_addresses WHERE account = ? AND block = ?",
@@ -39,11 +40,14 @@ static const char *const sql[] = {
 		"right_count = right_count + (?3 = 1), "
 		"wrong_count = wrong_count + (?3 = 0), "
 		"no_answer_count = no_answer_count + (?3 = 2), "
-		"wrong_since_right = iif(?3 = 1, 0, wrong_since_right + (?3 = 0)) "
+		"wrong_since_right = iif(?3 = 1, 0, wrong_since_right + (?3 = 0)), "
+		"no_answer_in_a_row = iif(?3 = 2, no_answer_in_a_row + 1, 0) "
 		"WHERE account = ?1",
 	[NOTE_ENDED] = "UPDATE accounts SET sessions = sessions + 1, "
 		       "retrieved = retrieved + ?2, lost_dele = lost_dele + (?3 > 0), "
-		       "last_lost_dele_s = iif(?3 > 0, ?4, last_lost_dele_s) "
+		       "last_lost_dele_s = iif(?3 > 0, ?4, last_lost_dele_s), "
+		       "lost_in_a_row = CASE WHEN ?3 > 0 THEN lost_in_a_row + 1 "
+		       "WHEN ?5 > 0 THEN 0 ELSE lost_in_a_row END "
 		       "WHERE account = ?1",
 	[NOTE_SUSPECT] = "UPDATE accounts SET suspect = suspect + 1 WHERE account = ?",
 	[NEXT_ACCOUNT] = "SELECT " ACCOUNT_COLUMNS " FROM accounts WHERE account > ?1 "
@@ -139,8 +143,8 @@ void store_note_sign_in(struct store *store, struct bytes account,
 	store_run(store, note);
 }
 
-void store_note_ended(struct store *store, struct bytes account, uint32_t retrieved,
-		      uint32_t lost_dele, uint64_t now_s)
+void store_note_ended(struct store *store, struct bytes account,
+		      const struct store_session *session, uint64_t now_s)
 {
 	if (!note_account(store, account, false, now_s)) {
 		return;
@@ -148,9 +152,10 @@ void store_note_ended(struct store *store, struct bytes account, uint32_t retrie
 	sqlite3_stmt *note = store_writing(store, STORE_ACCOUNTS, NOTE_ENDED);
 
 	store_bind(note, 1, account);
-	store_bind_number(note, 2, retrieved);
-	store_bind_number(note, 3, lost_dele);
+	store_bind_number(note, 2, session->retrieved);
+	store_bind_number(note, 3, session->lost_dele);
 	store_bind_number(note, 4, now_s);
+	store_bind_number(note, 5, session->removed);
 	store_run(store, note);
 }
 
@@ -182,6 +187,8 @@ static void read_account(sqlite3_stmt *row, struct store_account *out)
 		.lost_dele = store_number(row, 12),
 		.last_lost_dele_s = store_number(row, 13),
 		.suspect = store_number(row, 14),
+		.lost_in_a_row = store_number(row, 15),
+		.no_answer_in_a_row = store_number(row, 16),
 	};
 	store_address(row, 5, out->last_address);
 }

@@ -4,6 +4,9 @@
  * store.c             the file: opened, checked, committed, closed; settings, throttle
  * store_statements.c  how statements are bound and run
  * store_accounts.c    accounts and the addresses they are known from
+ * store_failures.c    what -ERRs were about
+ * store_legacy.c      who still uses old TLS, or none
+ * store_leftovers.c   messages flagged and not removed
  * store_forget.c      what goes: on request and with time
  * store_schema.c      the tables, version by version
  */
@@ -16,7 +19,15 @@
 #include <sqlite3.h>
 
 /* Each file has statements of its own, numbered from 0. */
-enum store_subject { STORE_FILE, STORE_ACCOUNTS, STORE_FORGET, STORE_SUBJECTS };
+enum store_subject {
+	STORE_FILE,
+	STORE_ACCOUNTS,
+	STORE_FAILURES,
+	STORE_LEGACY,
+	STORE_LEFTOVERS,
+	STORE_FORGET,
+	STORE_SUBJECTS
+};
 
 #define STORE_STATEMENTS_MAX 16 // of one subject
 
@@ -26,6 +37,9 @@ struct store_sql {
 };
 
 extern const struct store_sql store_accounts_sql;
+extern const struct store_sql store_failures_sql;
+extern const struct store_sql store_legacy_sql;
+extern const struct store_sql store_leftovers_sql;
 extern const struct store_sql store_forget_sql;
 
 struct store {
@@ -34,6 +48,7 @@ struct store {
 	bool lost_some; // since the last commit
 	uint64_t complain_s;
 	uint64_t failing; // accounts that never signed in rightly: at least that many
+	uint64_t failures_noted; // since the start
 	bool is_prepared;
 	sqlite3_stmt *statements[STORE_SUBJECTS][STORE_STATEMENTS_MAX];
 };

@@ -34,6 +34,26 @@ static const char *const steps[] = {
 	" suspect INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;"
 	"CREATE INDEX accounts_by_age ON accounts(last_s);"
 	"CREATE INDEX accounts_failing ON accounts(last_s) WHERE right_count = 0;",
+	/* 2: why -ERRs were said, who uses old TLS, what could not be removed. */
+	"ALTER TABLE accounts ADD COLUMN lost_in_a_row INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE accounts ADD COLUMN no_answer_in_a_row INTEGER NOT NULL DEFAULT 0;"
+	"CREATE TABLE failures(id INTEGER PRIMARY KEY, at_s INTEGER NOT NULL,"
+	" reference INTEGER NOT NULL, account BLOB NOT NULL, address BLOB NOT NULL,"
+	" kind INTEGER NOT NULL, answer BLOB NOT NULL, cause BLOB NOT NULL,"
+	" advice BLOB NOT NULL, is_stranger INTEGER NOT NULL);"
+	"CREATE INDEX failures_of_account ON failures(account, id);"
+	"CREATE INDEX failures_by_reference ON failures(reference, id);"
+	"CREATE INDEX failures_by_kind ON failures(is_stranger, id);"
+	"CREATE INDEX failures_by_age ON failures(at_s);"
+	"CREATE TABLE legacy(account BLOB NOT NULL, address BLOB NOT NULL,"
+	" tls INTEGER NOT NULL, last_s INTEGER NOT NULL, count INTEGER NOT NULL,"
+	" PRIMARY KEY(account, address, tls)) WITHOUT ROWID;"
+	"CREATE INDEX legacy_by_age ON legacy(last_s);"
+	"CREATE TABLE leftovers(id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	" maildrop BLOB NOT NULL, uidvalidity INTEGER NOT NULL, uids BLOB NOT NULL,"
+	" account BLOB NOT NULL, last_s INTEGER NOT NULL,"
+	" UNIQUE(maildrop, uidvalidity, uids));"
+	"CREATE INDEX leftovers_by_age ON leftovers(last_s);",
 };
 
 const struct store_schema store_schema = { steps, sizeof(steps) / sizeof(*steps) };

@@ -408,3 +408,23 @@ void throttle_restore(struct throttle *throttle, const struct throttle_record *r
 		place_at(throttle, record->place, now_ms)->failures = failures;
 	}
 }
+
+static void clear(struct place *place)
+{
+	place->failures = 0;
+	place->next_ms = 0;
+	place->right = 0;
+	memset(place->wrong, 0, sizeof(place->wrong));
+	place->is_changed = true;
+}
+
+void throttle_forget(struct throttle *throttle, struct bytes account,
+		     const unsigned char address[KEEPER_ADDRESS_BYTES], uint64_t now_ms)
+{
+	const struct throttle_try try = { .address = address, .account = account };
+
+	throttle->stamp++;
+	clear(find(throttle, &try, PAIR, 6, now_ms));
+	clear(find(throttle, &try, PAIR, 8, now_ms)); // as from a known address
+	clear(find(throttle, &try, ACCOUNT, 0, now_ms));
+}

@@ -67,6 +67,14 @@ void throttle_tell(struct throttle *throttle, const struct throttle_try *try,
 		   const struct throttle_charge *charge, enum keeper_outcome outcome,
 		   uint64_t now_ms);
 
+/*
+ * What was wrong for this account from this address, and for the account as such, did not
+ * happen. Places are hashes: those of addresses that are not named cannot be found, and
+ * fade within hours.
+ */
+void throttle_forget(struct throttle *throttle, struct bytes account,
+		     const unsigned char address[KEEPER_ADDRESS_BYTES], uint64_t now_ms);
+
 /* The block that counts as one address: IPv4 whole, IPv6 the first 64 bits. */
 void throttle_block(const unsigned char address[KEEPER_ADDRESS_BYTES],
 		    unsigned char out[KEEPER_ADDRESS_BYTES]);

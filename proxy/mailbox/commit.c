@@ -8,6 +8,7 @@
 #include "proxy/mailbox/commit.h"
 
 #include "proxy/base/log.h"
+#include "proxy/mailbox/leftover.h"
 
 #include <inttypes.h>
 
@@ -187,18 +188,19 @@ SUSPENDS static bool prove(struct update *update, struct failure *failure)
 }
 
 /* Marked by this session, or left by an earlier one of ours. */
-static bool is_ours(const struct maildrop *maildrop, uint32_t imap_uid)
+static bool is_ours(const struct maildrop *maildrop, const struct leftovers *left,
+		    uint32_t imap_uid)
 {
 	const struct imap_range one = { imap_uid, imap_uid };
 
 	return snapshot_count_marked(&maildrop->snapshot, &one) > 0 ||
-	       leftovers_contain(maildrop->leftovers, bytes_of(maildrop->name),
-				 maildrop->snapshot.uidvalidity, imap_uid);
+	       leftovers_contain(left, imap_uid);
 }
 
 /* \Deleted messages that are not ours, as a set. */
-SUSPENDS static bool find_foreign(struct maildrop *maildrop, struct buffer *out,
-				  struct failure *failure)
+SUSPENDS static bool search_foreign(struct maildrop *maildrop,
+				    const struct leftovers *left, struct buffer *out,
+				    struct failure *failure)
 {
 	struct imap_set_writer writer;
 	struct imap_range range;
@@ -214,7 +216,7 @@ SUSPENDS static bool find_foreign(struct maildrop *maildrop, struct buffer *out,
 		named += (uint64_t)range.last - range.first + 1;
 		fits = fits && named <= imap_exists(maildrop->imap) + NAMED_TO_SPARE;
 		for (uint64_t uid = range.first; uid <= range.last && fits; uid++) {
-			if (!is_ours(maildrop, (uint32_t)uid)) {
+			if (!is_ours(maildrop, left, (uint32_t)uid)) {
 				fits = imap_set_add(&writer, (uint32_t)uid);
 			}
 		}
@@ -225,6 +227,18 @@ SUSPENDS static bool find_foreign(struct maildrop *maildrop, struct buffer *out,
 				   "too many messages are marked \\Deleted by others");
 	}
 	return step == IMAP_END;
+}
+
+SUSPENDS static bool find_foreign(struct maildrop *maildrop, struct buffer *out,
+				  struct failure *failure)
+{
+	struct leftovers left = { 0 };
+	bool found;
+
+	leftovers_load(&left, maildrop);
+	found = search_foreign(maildrop, &left, out, failure);
+	leftovers_release(&left);
+	return found;
 }
 
 /* Give the foreign messages their \Deleted back, over a new connection if need be. */
@@ -260,12 +274,9 @@ SUSPENDS static bool expunge_around(struct maildrop *maildrop, struct bytes fore
 /* Our flags stay; the next sessions must not take them for somebody else's. */
 static void remember_leftovers(struct update *update)
 {
-	const struct maildrop *maildrop = update->maildrop;
-
 	update->index = 0;
 	while (next_set(update)) {
-		leftovers_add(maildrop->leftovers, bytes_of(maildrop->name),
-			      maildrop->snapshot.uidvalidity, buffer_bytes(&update->set));
+		leftovers_add(update->maildrop, buffer_bytes(&update->set));
 	}
 }
 

@@ -1,25 +1,29 @@
 /*
  * Messages that we flagged \Deleted and had to leave (without-uidplus: leave), so that
- * they do not count as other people's the next time. In memory, shared by the sessions
- * of a worker; bounded, forgotten when it ends or is replaced: then they count as
- * foreign, and QUIT answers -ERR until the flags are gone or without-uidplus is
- * `careful`.
+ * they do not count as other people's the next time. The keeper remembers them; where it
+ * cannot be asked they count as foreign, and QUIT answers -ERR until the flags are gone
+ * or without-uidplus is `careful`.
  */
 #ifndef PROXY_MAILBOX_LEFTOVER_H
 #define PROXY_MAILBOX_LEFTOVER_H
 
 #include "protocol/imap_set.h"
+#include "proxy/mailbox/maildrop.h"
 
-struct leftovers;
+/* Those of one maildrop. Zeroed is valid: none. */
+struct leftovers {
+	struct imap_range *list; // owned; in no order
+	size_t count;
+};
 
-struct leftovers *leftovers_new(void);
-void leftovers_free(struct leftovers *leftovers); // NULL is fine
+/* What earlier sessions left. Release it. */
+SUSPENDS void leftovers_load(struct leftovers *leftovers,
+			     const struct maildrop *maildrop);
+void leftovers_release(struct leftovers *leftovers);
 
-/* maildrop: its canonical name. set: as for commands. */
-void leftovers_add(struct leftovers *leftovers, struct bytes maildrop,
-		   uint32_t uidvalidity, struct bytes set);
+bool leftovers_contain(const struct leftovers *leftovers, uint32_t imap_uid);
 
-bool leftovers_contain(const struct leftovers *leftovers, struct bytes maildrop,
-		       uint32_t uidvalidity, uint32_t imap_uid);
+/* This session leaves them. set: as for commands. */
+void leftovers_add(const struct maildrop *maildrop, struct bytes set);
 
 #endif

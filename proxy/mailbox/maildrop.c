@@ -257,7 +257,8 @@ SUSPENDS bool maildrop_open(struct maildrop *maildrop,
 		.mechanism = request->mechanism,
 		.folder = memory_copy_text(bytes_of(request->folder)),
 		.client = request->client,
-		.leftovers = request->leftovers,
+		.keeper = request->keeper,
+		.account = request->account,
 		.parking = request->parking,
 	};
 	secret_set(&maildrop->user, request->user);

@@ -8,7 +8,6 @@
 
 #include "proxy/base/memory.h"
 #include "proxy/ipc/keeper_client.h"
-#include "proxy/mailbox/leftover.h"
 #include "proxy/mailbox/parking.h"
 #include "proxy/mailbox/prefetch.h"
 #include "proxy/mailbox/snapshot.h"
@@ -16,8 +15,8 @@
 /* Who signs in, and to what. All borrowed during maildrop_open(). */
 struct maildrop_request {
 	struct upstream *upstream;
-	struct keeper_client *keeper; // NULL: nothing is locked
-	struct leftovers *leftovers;  // outlives the maildrop
+	struct keeper_client *keeper; // NULL: nothing is locked; outlives the maildrop
+	struct bytes account;         // the POP3 user; outlives the maildrop
 	struct parking *parking;      // outlives it, too; NULL: nothing is parked
 	enum sasl_mechanism mechanism;
 	struct bytes user;   // the upstream user
@@ -30,11 +29,12 @@ struct maildrop {
 	struct upstream *upstream; // borrowed
 	enum sasl_mechanism mechanism;
 	struct secret user;
-	struct secret secret;        // kept to reconnect, wiped at the end
-	char *folder;                // owned
-	char *name;                  // owned: canonical, what the lock is for
-	struct leftovers *leftovers; // borrowed
-	struct parking *parking;     // borrowed
+	struct secret secret;         // kept to reconnect, wiped at the end
+	char *folder;                 // owned
+	char *name;                   // owned: canonical, what the lock is for
+	struct keeper_client *keeper; // borrowed
+	struct bytes account;         // borrowed
+	struct parking *parking;      // borrowed
 	struct imap_client client;
 	struct imap *imap;    // owned; NULL: lost, not yet needed again
 	uint64_t verified_ms; // when the server judged the credential

@@ -11,8 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The state directory is another only after a restart. */
-static void take_setting(struct keeper *keeper, int text_fd)
+/* The state directory and the control socket are others only after a restart. */
+static void take_setting(struct role *role, struct keeper *keeper, int text_fd)
 {
 	struct config_errors errors = { 0 };
 	struct config *config = source_from_descriptor(text_fd, &errors);
@@ -20,7 +20,9 @@ static void take_setting(struct keeper *keeper, int text_fd)
 	if (config) { // the master has checked it
 		log_setup(config->log_level, config->log_format);
 		keeper_limit(keeper, &config->limits);
-		config_free(config);
+		keeper_describe(keeper, config);
+		config_free(role->config);
+		role->config = config;
 	}
 	config_errors_release(&errors);
 }
@@ -38,7 +40,7 @@ SUSPENDS static void obey(struct role *role, struct keeper *keeper)
 		if (message.type == CONTROL_KEEPER && descriptors->count == 1) {
 			keeper_serve(keeper, descriptors->list[0]);
 		} else if (message.type == CONTROL_SETTING && descriptors->count == 1) {
-			take_setting(keeper, descriptors->list[0]);
+			take_setting(role, keeper, descriptors->list[0]);
 		}
 	}
 	free(descriptors);
@@ -92,6 +94,7 @@ SUSPENDS int keeper_live(struct role *role)
 	for (size_t i = 0; i < role->descriptors.count; i++) {
 		keeper_serve(keeper, role->descriptors.list[i]);
 	}
+	keeper_answer_operators(keeper, role->config);
 	role_ready(role);
 	obey(role, keeper);
 	leave(role, keeper);

@@ -173,9 +173,25 @@ SUSPENDS static void listen_on(void *argument)
 	obey(argument);
 }
 
+/* Ends the sessions that operators want ended. */
+SUSPENDS static void obey_kicks(void *argument)
+{
+	struct worker *worker = argument;
+	struct keeper_client *keeper = worker->service.keeper;
+	struct keeper_kick kick;
+
+	while (keeper_next_kick(keeper, &kick)) {
+		keeper_kicked(
+			keeper, &kick,
+			session_kick(&worker->service, buffer_bytes(&kick.account)));
+		buffer_release(&kick.account);
+	}
+}
+
 SUSPENDS static void serve(struct worker *worker)
 {
 	struct task *tending = task_start_child(admission_tend, &worker->service);
+	struct task *kicking = task_start_child(obey_kicks, worker);
 	struct task *listening;
 	uint64_t drain_ms;
 
@@ -191,6 +207,8 @@ SUSPENDS static void serve(struct worker *worker)
 	task_join(listening);
 	task_cancel(tending);
 	task_join(tending);
+	task_cancel(kicking);
+	task_join(kicking);
 }
 
 /* No limit holds without it. */

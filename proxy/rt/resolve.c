@@ -210,7 +210,10 @@ static bool answer_failure(int status, struct failure *failure)
 {
 	switch (status) {
 	case ARES_ENOTFOUND:
-		return failure_set(failure, FAILURE_PERMANENT, "there is no such host");
+		failure_set(failure, FAILURE_PERMANENT,
+			    "the name servers know no such host");
+		return failure_advise(failure, "correct the server's name in the route, "
+					       "or the name servers of this machine");
 	case ARES_SUCCESS:
 	case ARES_ENODATA:
 		return failure_set(failure, FAILURE_PERMANENT, "the host has no address");

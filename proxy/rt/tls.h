@@ -51,6 +51,7 @@ struct tls_client_settings {
 	const char *client_key;
 	const char *const *pins; // base64 of SHA-256 over SubjectPublicKeyInfo
 	size_t pin_count;        // 0: any key; else the leaf's must be one of them
+	bool any_certificate;    // nothing is verified: only for who is known otherwise
 };
 
 /*

@@ -70,7 +70,9 @@ static bool client_setup(struct tls_client *client,
 			 struct failure *failure)
 {
 	client->context = tls_context_new(TLS_client_method(), TLS1_2_VERSION, failure);
-	if (!client->context || !trust(client->context, settings->ca_file, failure) ||
+	if (!client->context ||
+	    (!settings->any_certificate &&
+	     !trust(client->context, settings->ca_file, failure)) ||
 	    !copy_pins(client, settings, failure)) {
 		return false;
 	}

@@ -74,13 +74,17 @@ SUSPENDS enum next reply_mistake(struct session *session, const char *text)
 }
 
 /* The one place where failures become response codes (RFC 2449, 3206) and words. */
-static const char *answer_for(const struct failure *failure)
+static const char *answer_for(const struct session *session,
+			      const struct failure *failure)
 {
 	switch (failure->kind) {
 	case FAILURE_AUTH:
 		return "[AUTH] sign-in failed";
 	case FAILURE_PERMANENT:
-		return "[SYS/PERM] the mail server does not allow this";
+		return session->signed_in
+			       ? "[SYS/PERM] the mail server does not allow this"
+			       : "[SYS/PERM] this user's mail server cannot be used "
+				 "until somebody changes a setting";
 	case FAILURE_IN_USE:
 		return "[IN-USE] another session has this mailbox open";
 	case FAILURE_TOO_SOON:
@@ -131,6 +135,19 @@ static void log_reference(const struct session *session, uint32_t reference,
 	log_end(&line);
 }
 
+/* For `popbridge explain`. */
+static void tell_keeper(const struct session *session, uint32_t reference,
+			const char *answer, const struct failure *failure)
+{
+	const struct keeper_failure what = { .reference = reference,
+					     .address = stream_peer(session->client),
+					     .account = buffer_bytes(&session->user),
+					     .answer = answer,
+					     .failure = failure };
+
+	keeper_tell_failed(session->service->keeper, &what);
+}
+
 SUSPENDS enum next reply_refusal(struct session *session, const char *answer,
 				 const struct failure *failure)
 {
@@ -140,12 +157,13 @@ SUSPENDS enum next reply_refusal(struct session *session, const char *answer,
 		metrics_refused(failure->kind);
 	}
 	log_reference(session, reference, answer, failure);
+	tell_keeper(session, reference, answer, failure);
 	return reply_format(session, "-ERR %s (ref %06" PRIX32 ")", answer, reference);
 }
 
 SUSPENDS enum next reply_failure(struct session *session, const struct failure *failure)
 {
-	return reply_refusal(session, answer_for(failure), failure);
+	return reply_refusal(session, answer_for(session, failure), failure);
 }
 
 SUSPENDS enum next reply_gone(struct session *session, uint32_t msgno)

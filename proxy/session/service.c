@@ -108,7 +108,6 @@ bool service_init(struct service *service, const struct config *config,
 {
 	*service = (struct service){
 		.config = config,
-		.leftovers = leftovers_new(),
 		.capacity = service_capacity(config),
 	};
 	TAILQ_INIT(&service->newcomers);
@@ -131,7 +130,6 @@ void service_release(struct service *service)
 		tls_server_free(service->tls[i].legacy);
 	}
 	free(service->tls);
-	leftovers_free(service->leftovers);
 	*service = (struct service){ 0 };
 }
 

@@ -5,7 +5,6 @@
 #define PROXY_SESSION_SERVICE_H
 
 #include "proxy/ipc/keeper_client.h"
-#include "proxy/mailbox/leftover.h"
 #include "proxy/mailbox/parking.h"
 #include "proxy/upstream/upstream.h"
 
@@ -31,7 +30,6 @@ struct service {
 	struct service_tls *tls;      // owned; one per listener, same order
 	struct upstream *upstreams;   // owned; one per route, same order
 	struct keeper_client *keeper; // borrowed; NULL: no locks, no throttle
-	struct leftovers *leftovers;  // owned
 	struct parking *parking;      // borrowed; NULL: no connection is kept
 	struct session *sessions;     // session::next, every session that runs
 	uint32_t session_count;

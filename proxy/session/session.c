@@ -307,25 +307,40 @@ static void count_end_of(struct session *session)
 
 static void tell_keeper(const struct session *session)
 {
-	const uint32_t lost =
-		session->end == SESSION_QUIT ? 0 : session->maildrop.snapshot.deleted;
+	const struct keeper_session did = {
+		.retrieved = (uint32_t)session->retrieved,
+		.removed = (uint32_t)session->removed,
+		.lost_dele = session->end == SESSION_QUIT
+				     ? 0
+				     : session->maildrop.snapshot.deleted,
+	};
 
 	if (session->signed_in) {
 		keeper_tell_ended(session->service->keeper, buffer_bytes(&session->user),
-				  (uint32_t)session->retrieved, lost);
+				  &did);
 	}
+}
+
+static enum session_end why_cancelled(const struct session *session)
+{
+	if (session->dropped) {
+		return SESSION_DROPPED;
+	}
+	if (session->kicked) {
+		return SESSION_KICKED;
+	}
+	return keeper_lock_is_taken_over(session->maildrop.lock) ? SESSION_TAKEN_OVER
+								 : SESSION_CANCELLED;
 }
 
 /* The one way out. The client first: it need not wait for our LOGOUT. */
 SUSPENDS static void finish(struct session *session)
 {
-	if (session->end == SESSION_CANCELLED && session->dropped) {
-		session->end = SESSION_DROPPED;
-		admission_say_goodbye(session);
+	if (session->end == SESSION_CANCELLED) {
+		session->end = why_cancelled(session);
 	}
-	if (session->end == SESSION_CANCELLED &&
-	    keeper_lock_is_taken_over(session->maildrop.lock)) {
-		session->end = SESSION_TAKEN_OVER;
+	if (session->end == SESSION_DROPPED) {
+		admission_say_goodbye(session);
 	}
 	admission_leave(session);
 	if (session->signed_in && session->end == SESSION_CLIENT_GONE &&
@@ -374,4 +389,21 @@ void session_cancel_all(struct service *service)
 			task_cancel(session->task);
 		}
 	}
+}
+
+uint32_t session_kick(struct service *service, struct bytes user)
+{
+	uint32_t count = 0;
+
+	for (struct session *session = service->sessions; session;
+	     session = session->next) {
+		if (!session->committing &&
+		    (session->signed_in || session->state == METRICS_STATE_SIGNING_IN) &&
+		    bytes_equal(buffer_bytes(&session->user), user)) {
+			session->kicked = true;
+			task_cancel(session->task);
+			count++;
+		}
+	}
+	return count;
 }

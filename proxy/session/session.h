@@ -19,6 +19,9 @@ SUSPENDS void session_run(struct service *service, const struct config_listener 
  */
 void session_cancel_all(struct service *service);
 
+/* The same for those of one POP3 user, signing in or signed in. How many there are. */
+uint32_t session_kick(struct service *service, struct bytes user);
+
 /*
  * admission.c, a task of each worker, until it is cancelled: makes room where other
  * workers ask for it, and says in the log who was turned away. argument: the service.

@@ -70,6 +70,7 @@ struct session {
 	bool committing; // must not be cancelled
 	bool in_answer;  // a listing or message is begun, not ended: hang up hard
 	bool cancelled;  // noticed while committing
+	bool kicked;     // cancelled by an operator
 	bool dropped;    // cancelled to make room for others
 	struct census_place *counted[ADMISSION_COUNTS]; // NULL: not there
 	struct maildrop maildrop;
@@ -137,8 +138,9 @@ SUSPENDS bool proxy_receive(struct session *session);
 /* May a password be sent on this connection? */
 bool session_allows_password(const struct session *session);
 
-/* Does the client speak TLS 1.0 or 1.1? */
-bool tls_is_legacy(const struct session *session);
+/* How the client came. What this very host says crosses no network: as good as the
+ * newest. */
+enum keeper_tls tls_of(const struct session *session);
 
 /* TLS from here on. False: hang up; session.end says why, and the log in plain words. */
 SUSPENDS bool tls_start(struct session *session);

@@ -20,7 +20,7 @@ SUSPENDS static bool open_destination(struct session *session,
 	const struct maildrop_request request = {
 		.upstream = destination->upstream,
 		.keeper = session->service->keeper,
-		.leftovers = session->service->leftovers,
+		.account = buffer_bytes(&session->user),
 		.parking = session->service->parking,
 		.mechanism = mechanism,
 		.user = buffer_bytes(&destination->user),
@@ -52,6 +52,7 @@ SUSPENDS static bool attempt(struct session *session, enum sasl_mechanism mechan
 		.shared_address = session_is_from_many(session),
 		.account = user,
 		.secret = secret,
+		.tls = tls_of(session),
 	};
 	struct destination destination;
 	uint64_t delay_ms = 0;
@@ -111,26 +112,20 @@ SUSPENDS enum next sign_in_malformed(struct session *session)
 	return refuse(session, loop_now_ms(), &failure);
 }
 
-/*
- * Who still signs in the old ways is what an operator wants to know before he ends them.
- * This very host is not worth a line: what it says crosses no network.
+/* Who still signs in the old ways is what an operator wants to know before he ends them.
  */
 static void count_sign_in(const struct session *session)
 {
+	const enum keeper_tls tls = tls_of(session);
 	struct log_line line;
 
 	metrics_count(METRICS_SIGN_INS);
 	if (!stream_is_tls(session->client)) {
 		metrics_count(METRICS_SIGN_INS_WITHOUT_TLS);
-		if (config_is_for_this_host(session->listener)) {
-			return;
-		}
-	} else if (tls_is_legacy(session)) {
+	} else if (tls != KEEPER_TLS_MODERN) {
 		metrics_count(METRICS_SIGN_INS_LEGACY_TLS);
-	} else {
-		return;
 	}
-	if (log_begin(&line, LOG_INFO, "legacy sign-in")) {
+	if (tls != KEEPER_TLS_MODERN && log_begin(&line, LOG_INFO, "legacy sign-in")) {
 		log_string(&line, "session", session->id);
 		log_string(&line, "peer", session->peer);
 		log_text(&line, "user", buffer_bytes(&session->user));

@@ -21,11 +21,18 @@ bool session_allows_password(const struct session *session)
 	       is_from(session, &listener->plain_from);
 }
 
-bool tls_is_legacy(const struct session *session)
+enum keeper_tls tls_of(const struct session *session)
 {
-	const struct bytes text = bytes_of(stream_tls_text(session->client));
+	const struct bytes tls = bytes_of(stream_tls_text(session->client));
 
-	return bytes_has_prefix(text, "TLSV1 ") || bytes_has_prefix(text, "TLSV1.1 ");
+	if (!stream_is_tls(session->client)) {
+		return config_is_for_this_host(session->listener) ? KEEPER_TLS_MODERN
+								  : KEEPER_NO_TLS;
+	}
+	if (bytes_has_prefix(tls, "TLSV1 ")) {
+		return KEEPER_TLS_1_0;
+	}
+	return bytes_has_prefix(tls, "TLSV1.1 ") ? KEEPER_TLS_1_1 : KEEPER_TLS_MODERN;
 }
 
 #define ONLY_WITHOUT_TLS                                                                 \

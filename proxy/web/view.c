@@ -108,6 +108,8 @@ const char *view_end_words(enum session_end end)
 		return "Ended because the service was ending";
 	case SESSION_TAKEN_OVER:
 		return "Gave way to a newer session of the same user";
+	case SESSION_KICKED:
+		return "Ended by an operator";
 	case SESSION_REFUSED:
 		return "Refused: too many sessions";
 	case SESSION_TOO_FAST:

@@ -273,7 +273,7 @@ def test_probe_with_a_wrong_password_says_so(probe_config, write, probed):
     assert re.search(r"^connect.* +\d+ ms$", stdout, re.M)
 
 
-@pytest.mark.parametrize("content", [None, b""])
+@pytest.mark.parametrize("content", [None, b"", b"\n", b"\r\nsecond line\n"])
 def test_probe_needs_a_password(tmp_path, write, fake, content):
     path = str(tmp_path / "nowhere") if content is None else write(content, "password")
     expect(run("probe", "--url", fake.url, "--password-file", path, "alice"), 1, error=path)
@@ -288,7 +288,16 @@ def test_probe_of_a_server_that_is_not_there(password_file):
 
 def test_probe_of_a_name_that_does_not_resolve(password_file):
     expect(run("probe", "--url", "imaps://no-such-host.invalid", "--password-file",
-               password_file, "alice"), 1, error="no-such-host.invalid")
+               password_file, "alice"), 1, error=["no-such-host.invalid: the name servers "
+                                                  "know no such host", "correct"])
+
+
+def test_a_client_hears_that_an_unknown_server_is_a_matter_of_settings(start_bridge):
+    bridge = start_bridge({"routes": [{"match": "*",
+                                       "server": "imaps://no-such-host.invalid"}]})
+    answer = bridge.client().try_sign_in("alice")
+    assert answer.startswith(b"-ERR [SYS/PERM] this user's mail server cannot be used")
+    assert "know no such host" in bridge.reference(answer)[0]["cause"]
 
 
 def test_probe_of_a_user_without_a_route(probe_config, password_file, probed):

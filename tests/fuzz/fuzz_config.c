@@ -36,5 +36,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	config_free(config);
 	config_errors_release(&errors);
+	free(config_find_control(text));
 	return 0;
 }

@@ -599,7 +599,8 @@ static SUSPENDS void guesses_and_a_restart(void)
 	uint64_t delay_ms = 0;
 	assert_true(try(ada, "203.0.113.5", "ada", "right", KEEPER_RIGHT, &delay_ms,
 			&failure));
-	keeper_tell_ended(ada, bytes_of("ada"), 3, 0);
+	keeper_tell_ended(ada, bytes_of("ada"),
+			  &(struct keeper_session){ .retrieved = 3 });
 	for (size_t i = 0; i < 6; i++) {
 		try(ada, "192.0.2.1", "ada", passwords[i], KEEPER_WRONG, &delay_ms,
 		    &failure);
@@ -678,7 +679,7 @@ static SUSPENDS void nobody(void)
 	keeper_unlock(one);
 	keeper_unlock(two);
 	keeper_unlock(NULL);
-	keeper_tell_ended(NULL, bytes_of("ada"), 1, 1);
+	keeper_tell_ended(NULL, bytes_of("ada"), &(struct keeper_session){ 1, 0, 1 });
 	keeper_client_free(NULL);
 }
 

@@ -7,11 +7,9 @@
 
 #include <cmocka.h>
 
-#define TYPES (KEEPER_LOGIN + 1)
-
 static bool is_from_worker(enum keeper_message_type type)
 {
-	return type < KEEPER_LOCKED || type == KEEPER_LOGIN;
+	return type < KEEPER_LOCKED;
 }
 
 /* One of each type with every field that it carries. */
@@ -30,6 +28,37 @@ static struct keeper_message sample(enum keeper_message_type type)
 		message.key = text;
 		break;
 	case KEEPER_HELD_ALL:
+		break;
+	case KEEPER_FAILED:
+		message.number = KEEPER_REFERENCE_MAX;
+		message.account = text;
+		message.kind = 7;
+		message.answer = bytes_of("[SYS/TEMP] later");
+		message.cause = text;
+		memset(message.address, 0xa5, sizeof(message.address));
+		break;
+	case KEEPER_KICKED:
+		message.request = 9;
+		message.number = 2;
+		break;
+	case KEEPER_LEFT:
+		message.key = text;
+		message.account = bytes_of("ada");
+		message.number = 17;
+		message.set = bytes_of("1:3,9");
+		break;
+	case KEEPER_ASK_LEFT:
+		message.request = 10;
+		message.key = text;
+		message.number = 17;
+		break;
+	case KEEPER_KICK:
+		message.request = 11;
+		message.account = bytes_of("ada");
+		break;
+	case KEEPER_LEFTOVERS:
+		message.request = 12;
+		message.set = bytes_of("1:3,9");
 		break;
 	case KEEPER_LOCK:
 		message.key = text;
@@ -51,12 +80,14 @@ static struct keeper_message sample(enum keeper_message_type type)
 	case KEEPER_TELL:
 		message.account = text;
 		message.number = KEEPER_NO_ANSWER;
+		message.tls = KEEPER_TLS_1_1;
 		memset(message.hash, 0x5a, sizeof(message.hash));
 		break;
 	case KEEPER_ENDED:
 		message.account = text;
 		message.number = 0x01020304;
 		message.lost_dele = 0xfffefdfc;
+		message.removed = 0x01020304;
 		break;
 	case KEEPER_LOCKED:
 		message.request = 5;
@@ -85,6 +116,13 @@ static void assert_same(const struct keeper_message *a, const struct keeper_mess
 	assert_int_equal(a->request, b->request);
 	assert_int_equal(a->number, b->number);
 	assert_int_equal(a->lost_dele, b->lost_dele);
+	assert_int_equal(a->removed, b->removed);
+	assert_int_equal(a->kind, b->kind);
+	assert_int_equal(a->tls, b->tls);
+	assert_true(bytes_equal(a->answer, b->answer));
+	assert_true(bytes_equal(a->cause, b->cause));
+	assert_true(bytes_equal(a->advice, b->advice));
+	assert_true(bytes_equal(a->set, b->set));
 	assert_int_equal(a->shared_address, b->shared_address);
 	assert_memory_equal(a->address, b->address, sizeof(a->address));
 	assert_memory_equal(a->hash, b->hash, sizeof(a->hash));
@@ -95,7 +133,7 @@ static void assert_same(const struct keeper_message *a, const struct keeper_mess
 static void test_every_type_comes_out_as_it_went_in(void **state)
 {
 	(void)state;
-	for (int type = 0; type < TYPES; type++) {
+	for (int type = 0; type < KEEPER_TYPES; type++) {
 		struct keeper_message in = sample((enum keeper_message_type)type);
 		struct keeper_message out;
 		struct buffer packet = encoded(&in);
@@ -110,7 +148,7 @@ static void test_every_type_comes_out_as_it_went_in(void **state)
 static void test_the_other_side_may_not_say_it(void **state)
 {
 	(void)state;
-	for (int type = 0; type < TYPES; type++) {
+	for (int type = 0; type < KEEPER_TYPES; type++) {
 		struct keeper_message in = sample((enum keeper_message_type)type);
 		struct keeper_message out;
 		struct buffer packet = encoded(&in);
@@ -137,7 +175,7 @@ static bool decodes(const char *at, size_t len, bool from_worker)
 static void test_no_message_cut_short_or_with_more_behind_it_is_taken(void **state)
 {
 	(void)state;
-	for (int type = 0; type < TYPES; type++) {
+	for (int type = 0; type < KEEPER_TYPES; type++) {
 		struct keeper_message in = sample((enum keeper_message_type)type);
 		struct buffer packet = encoded(&in);
 		const bool from_worker = is_from_worker(in.type);
@@ -170,7 +208,7 @@ static void test_a_header_that_is_not_ours_is_refused(void **state)
 	(void)state;
 	assert_true(decodes_with(KEEPER_HELD_ALL, 0, KEEPER_MESSAGE_VERSION));
 	assert_false(decodes_with(KEEPER_HELD_ALL, 0, KEEPER_MESSAGE_VERSION + 1));
-	assert_false(decodes_with(KEEPER_HELD_ALL, 1, TYPES));
+	assert_false(decodes_with(KEEPER_HELD_ALL, 1, KEEPER_TYPES));
 	assert_false(decodes_with(KEEPER_HELD_ALL, 1, 255));
 	assert_false(decodes_with(KEEPER_HELD_ALL, 2, 1));
 	assert_false(decodes_with(KEEPER_HELD_ALL, 3, 1));
@@ -185,6 +223,7 @@ static void test_numbers_out_of_range_are_refused(void **state)
 	assert_false(decodes_with(KEEPER_LOCK, 11, 1));
 	assert_false(decodes_with(KEEPER_TELL, 8, KEEPER_NO_ANSWER + 1));
 	assert_false(decodes_with(KEEPER_LOCKED, 8, 2));
+	assert_false(decodes_with(KEEPER_FAILED, 11, 1)); // no six digits
 	assert_false(decodes_with(KEEPER_ASK, 8 + KEEPER_ADDRESS_BYTES, 2));
 }
 
@@ -215,6 +254,23 @@ static bool encodes(enum keeper_message_type type, size_t text_len)
 	return encoded;
 }
 
+static bool encodes_set(size_t len)
+{
+	char *text = malloc(len);
+	struct buffer out;
+
+	memset(text, '1', len);
+	buffer_init(&out, 1 << 20);
+	bool encoded = keeper_message_encode(
+		&(struct keeper_message){
+			.type = KEEPER_LEFTOVERS, .request = 1, .set = { text, len } },
+		&out);
+	assert_true(encoded ? decodes(out.data, out.len, false) : out.len == 0);
+	buffer_release(&out);
+	free(text);
+	return encoded;
+}
+
 static void test_texts_end_at_their_maximum(void **state)
 {
 	(void)state;
@@ -225,6 +281,8 @@ static void test_texts_end_at_their_maximum(void **state)
 	assert_true(encodes(KEEPER_ASK, KEEPER_TEXT_MAX));
 	assert_false(encodes(KEEPER_ASK, KEEPER_TEXT_MAX + 1));
 	assert_true(encodes(KEEPER_ASK, 0));
+	assert_true(encodes_set(KEEPER_SET_MAX));
+	assert_false(encodes_set(KEEPER_SET_MAX + 1));
 }
 
 int main(void)

@@ -78,9 +78,12 @@ static void note_a_day(struct store *store)
 	store_note_sign_in(store, ADA, address, KEEPER_WRONG, NOW_S + 1);
 	store_note_sign_in(store, ADA, address, KEEPER_RIGHT, NOW_S + 2);
 	store_note_known(store, ADA, address, NOW_S + 2);
-	store_note_ended(store, ADA, 12, 0, NOW_S + 3);
+	store_note_ended(store, ADA, &(struct store_session){ .retrieved = 12 },
+			 NOW_S + 3);
 	store_note_sign_in(store, ADA, address, KEEPER_NO_ANSWER, NOW_S + 4);
-	store_note_ended(store, ADA, 3, 2, NOW_S + 5);
+	store_note_ended(store, ADA,
+			 &(struct store_session){ .retrieved = 3, .lost_dele = 2 },
+			 NOW_S + 5);
 	store_note_suspect(store, ADA, NOW_S + 6);
 }
 
@@ -252,13 +255,14 @@ static bool file_contains(const char *path, const char *text)
 static void test_forgetting_leaves_nothing_on_the_disk(void **state)
 {
 	(void)state;
+	struct store_forgotten forgotten[STORE_FORGOTTEN];
 	struct store_account account;
 	struct store *store = open_or_fail(directory);
 	note_a_day(store);
 	store_note_sign_in(store, bytes_of("bob"), address, KEEPER_RIGHT, NOW_S);
 	assert_true(store_commit(store));
 	assert_true(file_contains(in_directory("popbridge.db-wal"), "ada@example"));
-	assert_true(store_forget(store, ADA));
+	assert_true(store_forget(store, ADA, forgotten));
 	assert_false(store_account(store, ADA, &account));
 	assert_false(store_is_known(store, ADA, address));
 	assert_true(store_account(store, bytes_of("bob"), &account));

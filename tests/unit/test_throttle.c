@@ -257,6 +257,24 @@ static void test_failures_are_forgotten_with_time(void **state)
 	assert_int_equal(attempt(&owner, KEEPER_RIGHT), 0);
 }
 
+static void test_what_is_erased_did_not_happen(void **state)
+{
+	(void)state;
+	struct throttle_try try = try_of(attacker, "ada", 7);
+	struct throttle_try other = try_of(attacker, "bob", 7);
+
+	try.shared = other.shared = true; // only the pair counts
+	for (unsigned i = 0; i < 20; i++) {
+		try.hash = other.hash = i;
+		attempt(&try, KEEPER_WRONG);
+		attempt(&other, KEEPER_WRONG);
+	}
+	assert_int_not_equal(attempt(&try, KEEPER_NO_ANSWER), 0);
+	throttle_forget(throttle, bytes_of("ada"), attacker, now_ms);
+	assert_int_equal(attempt(&try, KEEPER_NO_ANSWER), 0);
+	assert_int_not_equal(attempt(&other, KEEPER_NO_ANSWER), 0);
+}
+
 static void test_a_shared_address_costs_only_the_account_that_fails(void **state)
 {
 	(void)state;
@@ -403,6 +421,7 @@ int main(void)
 		TEST(test_the_same_wrong_password_is_not_counted_again),
 		TEST(test_the_same_wrong_password_does_not_flood_upstream),
 		TEST(test_failures_are_forgotten_with_time),
+		TEST(test_what_is_erased_did_not_happen),
 		TEST(test_a_shared_address_costs_only_the_account_that_fails),
 		TEST(test_a_right_password_is_never_counted),
 		TEST(test_a_known_owner_may_open_many_sessions_at_once),

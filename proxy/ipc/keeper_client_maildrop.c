@@ -89,3 +89,37 @@ bool keeper_lock_is_taken_over(const struct keeper_lock *lock)
 {
 	return lock && lock->is_taken_over;
 }
+
+void keeper_tell_left(struct keeper_client *client, struct bytes maildrop,
+		      struct bytes account, uint32_t uidvalidity, struct bytes set)
+{
+	if (client) {
+		keeper_client_say(client, &(struct keeper_message){ .type = KEEPER_LEFT,
+								    .key = maildrop,
+								    .account = account,
+								    .number = uidvalidity,
+								    .set = set });
+	}
+}
+
+SUSPENDS void keeper_left(struct keeper_client *client, struct bytes maildrop,
+			  uint32_t uidvalidity, uint64_t deadline_ms, struct buffer *set)
+{
+	struct question *question;
+	struct failure ignored;
+
+	buffer_clear(set);
+	if (!client || maildrop.len == 0 || maildrop.len > KEEPER_TEXT_MAX) {
+		return;
+	}
+	question = memory_new(sizeof(*question));
+	question->text = memory_copy_text(maildrop);
+	question->message =
+		(struct keeper_message){ .type = KEEPER_ASK_LEFT,
+					 .number = uidvalidity,
+					 .key = { question->text, maildrop.len } };
+	if (keeper_question_ask(client, question, deadline_ms, &ignored)) {
+		buffer_append(set, bytes_of(question->set));
+		keeper_question_free(question);
+	}
+}

@@ -1,0 +1,135 @@
+#include "proxy/ipc/admin_message.h"
+
+#define NUMBER(name) (1u << ADMIN_##name)
+#define TEXT(name) (1u << ADMIN_##name)
+
+/* What a type carries. */
+struct shape {
+	bool asked;
+	unsigned numbers, texts;
+};
+
+static const struct shape shapes[ADMIN_TYPES] = {
+	[ADMIN_ASK_SERVICE] = { true, 0, 0 },
+	[ADMIN_ASK_PROBLEMS] = { true, NUMBER(SILENT_S), 0 },
+	[ADMIN_ASK_LEGACY] = { true, 0, 0 },
+	[ADMIN_ASK_REFERENCE] = { true, NUMBER(REFERENCE), 0 },
+	[ADMIN_ASK_FAILURES] = { true, 0, TEXT(USER) },
+	[ADMIN_KICK] = { true, 0, TEXT(USER) },
+	[ADMIN_FORGET] = { true, 0, TEXT(USER) },
+	[ADMIN_END] = { false, NUMBER(COUNT), 0 },
+	[ADMIN_FAILED] = { false, NUMBER(KIND), TEXT(CAUSE) | TEXT(ADVICE) },
+	[ADMIN_SERVICE] = { false, 0, TEXT(ADDRESS) | TEXT(VERSION) },
+	[ADMIN_LISTENER] = { false, NUMBER(TLS) | NUMBER(BEHIND_PROXY), TEXT(ADDRESS) },
+	[ADMIN_ACCOUNT] = { false,
+			    NUMBER(PROBLEMS) | NUMBER(LAST_RIGHT_S) |
+				    NUMBER(LAST_WRONG_S) | NUMBER(LAST_LOST_S) |
+				    NUMBER(WRONG) | NUMBER(UNANSWERED) | NUMBER(LOST),
+			    TEXT(USER) | TEXT(ADDRESS) },
+	[ADMIN_LEGACY] = { false, NUMBER(TLS) | NUMBER(AT_S) | NUMBER(COUNT),
+			   TEXT(USER) | TEXT(ADDRESS) },
+	[ADMIN_FAILURE] = { false, NUMBER(AT_S) | NUMBER(REFERENCE) | NUMBER(KIND),
+			    TEXT(USER) | TEXT(ADDRESS) | TEXT(ANSWER) | TEXT(CAUSE) |
+				    TEXT(ADVICE) },
+	[ADMIN_FORGOTTEN] = { false, NUMBER(COUNT), TEXT(WHAT) },
+};
+
+static bool put_number(struct buffer *out, uint64_t number, size_t octets)
+{
+	char text[8];
+
+	for (size_t i = 0; i < octets; i++) {
+		text[i] = (char)(number >> (8 * i));
+	}
+	return buffer_append(out, (struct bytes){ text, octets });
+}
+
+static bool put_text(struct buffer *out, struct bytes text)
+{
+	return text.len <= ADMIN_TEXT_MAX && put_number(out, text.len, 2) &&
+	       (text.len == 0 || buffer_append(out, text));
+}
+
+static bool put_fields(struct buffer *out, const struct admin_message *message)
+{
+	const struct shape *shape = &shapes[message->type];
+	bool fits = true;
+
+	for (unsigned i = 0; i < ADMIN_NUMBERS && fits; i++) {
+		fits = !(shape->numbers & 1u << i) ||
+		       put_number(out, message->number[i], 8);
+	}
+	for (unsigned i = 0; i < ADMIN_TEXTS && fits; i++) {
+		fits = !(shape->texts & 1u << i) || put_text(out, message->text[i]);
+	}
+	return fits;
+}
+
+bool admin_message_encode(const struct admin_message *message, struct buffer *out)
+{
+	const char header[4] = { ADMIN_MESSAGE_VERSION, (char)message->type };
+	const size_t before = out->len;
+
+	if (buffer_append(out, (struct bytes){ header, sizeof(header) }) &&
+	    put_fields(out, message) && out->len - before <= ADMIN_PACKET_MAX) {
+		return true;
+	}
+	out->len = before;
+	return false;
+}
+
+static bool take_number(struct bytes *rest, size_t octets, uint64_t *out)
+{
+	if (rest->len < octets) {
+		return false;
+	}
+	*out = 0;
+	for (size_t i = 0; i < octets; i++) {
+		*out |= (uint64_t)(unsigned char)rest->at[i] << (8 * i);
+	}
+	bytes_skip(rest, octets);
+	return true;
+}
+
+static bool take_text(struct bytes *rest, struct bytes *out)
+{
+	uint64_t len;
+
+	if (!take_number(rest, 2, &len) || len > ADMIN_TEXT_MAX || len > rest->len) {
+		return false;
+	}
+	*out = (struct bytes){ rest->at, (size_t)len };
+	bytes_skip(rest, (size_t)len);
+	return true;
+}
+
+static bool take_fields(struct bytes *rest, struct admin_message *out)
+{
+	const struct shape *shape = &shapes[out->type];
+	bool good = true;
+
+	for (unsigned i = 0; i < ADMIN_NUMBERS && good; i++) {
+		good = !(shape->numbers & 1u << i) ||
+		       take_number(rest, 8, &out->number[i]);
+	}
+	for (unsigned i = 0; i < ADMIN_TEXTS && good; i++) {
+		good = !(shape->texts & 1u << i) || take_text(rest, &out->text[i]);
+	}
+	return good && rest->len == 0;
+}
+
+bool admin_message_decode(struct bytes packet, bool asked, struct admin_message *out)
+{
+	struct bytes rest = packet;
+
+	*out = (struct admin_message){ 0 };
+	if (packet.len < 4 || packet.len > ADMIN_PACKET_MAX ||
+	    packet.at[0] != ADMIN_MESSAGE_VERSION ||
+	    (unsigned char)packet.at[1] >= ADMIN_TYPES || packet.at[2] != 0 ||
+	    packet.at[3] != 0) {
+		return false;
+	}
+	bytes_skip(&rest, 4);
+	out->type = (enum admin_type)packet.at[1];
+	return shapes[out->type].asked == asked && take_fields(&rest, out);
+}

@@ -1,0 +1,47 @@
+/*
+ * The control socket: an operator's commands ask, the keeper answers. Each connection is
+ * a task; it asks one thing after the other.
+ *
+ * admin.c          connections, and who answers what
+ * admin_answers.c  the answers
+ */
+#ifndef PROXY_KEEPER_ADMIN_H
+#define PROXY_KEEPER_ADMIN_H
+
+#include "proxy/ipc/admin_message.h"
+#include "proxy/keeper/keeper_internal.h"
+
+/* One connection, and what its answers are made with. */
+struct admin_client {
+	struct admin_client *next; // admin::clients
+	struct admin *admin;
+	struct keeper *keeper;
+	const struct config *config; // of now; read it anew after every wait
+	struct channel *channel;
+	struct task *task;
+	char *packet; // CHANNEL_MESSAGE_MAX
+	struct buffer out;
+};
+
+/* Ends the connections, takes the socket's name away. NULL is fine. */
+SUSPENDS void admin_close(struct admin *admin);
+
+/* KEEPER_KICKED */
+void admin_kicked(struct keeper *keeper, const struct keeper_message *message);
+
+/* One row, or the end. False: the operator is gone. */
+SUSPENDS bool admin_say(struct admin_client *client, const struct admin_message *message);
+
+/* The end of an answer. */
+SUSPENDS bool admin_end(struct admin_client *client, uint64_t count);
+SUSPENDS bool admin_fail(struct admin_client *client, const struct failure *failure);
+
+/* Ends a user's sessions in all workers; how many there were. */
+SUSPENDS uint64_t admin_kick(struct admin *admin, struct bytes user);
+
+/* admin_answers.c. False: the operator is gone. */
+
+SUSPENDS bool admin_answer(struct admin_client *client,
+			   const struct admin_message *message);
+
+#endif
