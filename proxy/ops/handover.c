@@ -76,9 +76,10 @@ bool handover_encode(const struct handover *handover, struct buffer *out)
 	       put_source(handover, out) &&
 	       buffer_printf(out,
 			     "started %" PRIu64
-			     "\nconfiguration %d\nmetrics %d\nhistory %d\n",
+			     "\nconfiguration %d\nmetrics %d\ncensus %d\n"
+			     "history %d\n",
 			     handover->started_s, handover->text_fd, handover->metrics,
-			     handover->history) &&
+			     handover->census, handover->history) &&
 	       put_key(handover, out) && put_listeners(handover, out) &&
 	       put_children(handover, out) && buffer_printf(out, "end\n");
 }
@@ -138,6 +139,11 @@ static bool take_configuration(struct handover *out, struct bytes rest)
 static bool take_metrics(struct handover *out, struct bytes rest)
 {
 	return take_fd(&rest, &out->metrics) && rest.len == 0;
+}
+
+static bool take_census(struct handover *out, struct bytes rest)
+{
+	return take_fd(&rest, &out->census) && rest.len == 0;
 }
 
 static bool take_history(struct handover *out, struct bytes rest)
@@ -227,11 +233,12 @@ static const struct {
 	const char *word;
 	bool (*take)(struct handover *out, struct bytes rest);
 } lines[] = {
-	{ "program", take_program },   { "source", take_source },
-	{ "started", take_started },   { "configuration", take_configuration },
-	{ "metrics", take_metrics },   { "history", take_history },
-	{ "key", take_key },           { "slots", take_slots },
-	{ "listener", take_listener }, { "child", take_child },
+	{ "program", take_program }, { "source", take_source },
+	{ "started", take_started }, { "configuration", take_configuration },
+	{ "metrics", take_metrics }, { "census", take_census },
+	{ "history", take_history }, { "key", take_key },
+	{ "slots", take_slots },     { "listener", take_listener },
+	{ "child", take_child },
 };
 
 static bool take_line(struct handover *out, struct bytes line)
@@ -277,14 +284,16 @@ static bool is_whole(const struct handover *handover)
 {
 	return handover->program && (handover->path || handover->url) &&
 	       handover->slot_count > 0 && handover->text_fd >= 0 &&
-	       handover->metrics >= 0 && handover->history >= 0;
+	       handover->metrics >= 0 && handover->census >= 0 && handover->history >= 0;
 }
 
 bool handover_decode(struct bytes text, struct handover *out, struct failure *failure)
 {
 	struct bytes line = { 0 };
 
-	*out = (struct handover){ .text_fd = -1, .metrics = -1, .history = -1 };
+	*out = (struct handover){
+		.text_fd = -1, .metrics = -1, .census = -1, .history = -1
+	};
 	next_line(&text, &line);
 	if (!is_title(line, failure)) {
 		return false;
@@ -324,7 +333,7 @@ static bool keep(int fd, bool kept)
 bool handover_keep(const struct handover *handover, bool kept)
 {
 	bool done = keep(handover->text_fd, kept) && keep(handover->metrics, kept) &&
-		    keep(handover->history, kept);
+		    keep(handover->census, kept) && keep(handover->history, kept);
 
 	for (size_t i = 0; i < handover->listener_count * handover->slot_count; i++) {
 		done = keep(handover->sockets[i], kept) && done;

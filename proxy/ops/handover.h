@@ -36,7 +36,7 @@ struct handover {
 	bool is_text;  // the source is a text, that of the configuration
 	uint64_t started_s;
 	unsigned char key[CONTROL_KEY_BYTES];
-	int text_fd, metrics, history;
+	int text_fd, metrics, census, history;
 	size_t slot_count;
 	size_t listener_count;
 	int *sockets;                    // owned; slot_count for each listener

@@ -309,7 +309,8 @@ static void begin_counting(struct roster *roster)
 			exit(1);
 		}
 	}
-	if (!census_create(&roster->census) || !census_attach(roster->census)) {
+	if ((roster->census < 0 || !census_attach(roster->census)) &&
+	    (!census_create(&roster->census) || !census_attach(roster->census))) {
 		log_say(LOG_ERROR, "not started", "no memory for counting sessions");
 		exit(1);
 	}
@@ -373,6 +374,7 @@ int master_run(const struct source *source, struct config *config, int text_fd)
 	struct failure failure;
 
 	master.roster = (struct roster){ .metrics = -1,
+					 .census = -1,
 					 .history = -1,
 					 .store_fd = -1,
 					 .slot_count = worker_count(config),
@@ -402,6 +404,7 @@ int master_resume(const struct source *source, const struct handover *handover,
 	struct failure failure;
 
 	master.roster = (struct roster){ .metrics = handover->metrics,
+					 .census = handover->census,
 					 .history = handover->history,
 					 .store_fd = -1,
 					 .slot_count = handover->slot_count,

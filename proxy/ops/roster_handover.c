@@ -72,6 +72,7 @@ bool roster_hand_over(const struct roster *roster, struct handover *out)
 		.started_s = roster->started_s,
 		.text_fd = roster->setting.text_fd,
 		.metrics = roster->metrics,
+		.census = roster->census,
 		.history = roster->history,
 		.slot_count = roster->slot_count,
 	};

@@ -148,6 +148,19 @@ def test_connections_that_wait_in_the_queue_are_served(service, user):
         one.close()
 
 
+def test_sessions_of_old_workers_count_in_the_limit(start_service, fake):
+    fake.messages[:] = roles.BODIES
+    service = start_service(fake.url, limits={"drain": "20s", "sessions": 2})
+    held = [service.bridge.signed_in(f"held{source}", source=source)
+            for source in roles.SOURCES]
+    service.upgrade()
+    with pop3.Client(service.bridge.port(), greet=False) as third:
+        assert third.line().startswith(b"-ERR [SYS/TEMP]")
+    for client in held:
+        client.quit()
+        client.close()
+
+
 def test_the_port_and_a_reload_work_as_before(service, user):
     port = service.bridge.port()
     service.upgrade()

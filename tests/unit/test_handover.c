@@ -26,6 +26,7 @@ static struct handover sample(void)
 		.started_s = 1234567890123,
 		.text_fd = 5,
 		.metrics = 6,
+		.census = 8,
 		.history = 9,
 		.slot_count = 2,
 		.listener_count = 2,
@@ -65,6 +66,7 @@ static void test_what_is_written_is_read(void **state)
 	assert_true(read.started_s == made.started_s);
 	assert_int_equal(read.text_fd, 5);
 	assert_int_equal(read.metrics, 6);
+	assert_int_equal(read.census, 8);
 	assert_int_equal(read.history, 9);
 	assert_memory_equal(read.key, made.key, sizeof(made.key));
 	assert_int_equal(read.listener_count, 2);
@@ -141,7 +143,7 @@ static void test_a_descriptor_that_is_closed_is_noticed(void **state)
 	(void)state;
 	assert_int_equal(pipe(ends), 0);
 	made.text_fd = ends[0];
-	made.metrics = made.history = ends[1];
+	made.metrics = made.census = made.history = ends[1];
 	made.listener_count = made.child_count = 0;
 	assert_true(handover_keep(&made, true));
 	assert_true(handover_keep(&made, false));
