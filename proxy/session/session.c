@@ -210,8 +210,6 @@ static struct session *create(struct service *service,
 	session->sign_in_deadline_ms =
 		loop_deadline_ms(service->config->limits.sign_in_ms);
 	session->end = SESSION_CLIENT_GONE;
-	session->long_line = memory_new(SASL_LINE_MAX);
-	pop3_line_init(&session->line, session->long_line, SASL_LINE_MAX);
 	buffer_init(&session->user, NAME_MAX_OCTETS);
 	make_id(session->id);
 	address_text(stream_peer(client), session->peer);
@@ -221,6 +219,20 @@ static struct session *create(struct service *service,
 	metrics_count(METRICS_CONNECTIONS);
 	metrics_move(&session->state, METRICS_STATE_AUTHORIZATION);
 	return session;
+}
+
+/* Not before TLS: whoever is turned away, or never finishes a handshake, is to cost
+ * little. */
+static void make_long_line(struct session *session)
+{
+	session->long_line = memory_new(SASL_LINE_MAX);
+	pop3_line_init(&session->line, session->long_line, SASL_LINE_MAX);
+}
+
+SUSPENDS static bool greet(struct session *session)
+{
+	make_long_line(session);
+	return reply_ok(session, "popbridge ready") == NEXT_COMMAND;
 }
 
 /* The long line has held passwords; TRANSACTION needs short ones only. */
@@ -371,8 +383,7 @@ SUSPENDS void session_run(struct service *service, const struct config_listener 
 
 	if (proxy_receive(session) && admission_admit(session) &&
 	    (listener->tls != CONFIG_TLS_IMPLICIT || tls_start(session)) &&
-	    reply_ok(session, "popbridge ready") == NEXT_COMMAND &&
-	    authorization(session) == NEXT_STATE) {
+	    greet(session) && authorization(session) == NEXT_STATE) {
 		drop_long_line(session);
 		if (transaction(session) == NEXT_STATE) {
 			update(session);
