@@ -108,6 +108,38 @@ static bool put_text(struct pop3_body *body, struct bytes *input, struct room *r
 	return true;
 }
 
+/* Length of a line that is to be copied as it is, its CR LF included; 0: it is none. */
+static size_t plain_line(const char *at, size_t len)
+{
+	const char *lf;
+
+	if (*at == '.') {
+		return 0;
+	}
+	lf = memchr(at, '\n', len < LOOK_AHEAD ? len : LOOK_AHEAD);
+	if (!lf || lf == at || memchr(at, '\r', (size_t)(lf - at)) != lf - 1) {
+		return 0;
+	}
+	return (size_t)(lf - at) + 1;
+}
+
+/* Most of most messages: many whole lines at once. Nothing of them has to be looked at.
+ */
+static void put_plain_lines(struct pop3_body *body, struct bytes *input,
+			    struct room *room)
+{
+	const size_t size = input->len < room->left ? input->len : room->left;
+	size_t run = 0;
+	size_t line;
+
+	while (run < size && (line = plain_line(input->at + run, size - run)) > 0) {
+		run += line;
+	}
+	put(room, input->at, run);
+	bytes_skip(input, run);
+	body->octets += run;
+}
+
 /* One step; false where it needs more room. */
 static bool convert_some(struct pop3_body *body, struct bytes *input, struct room *room)
 {
@@ -128,10 +160,14 @@ static bool convert_some(struct pop3_body *body, struct bytes *input, struct roo
 size_t pop3_body_convert(struct pop3_body *body, struct bytes *input, char *out,
 			 size_t size)
 {
+	const bool plain = body->lines == POP3_BODY_ALL && !body->replace_nul;
 	struct room room = { out, size };
 
 	while (input->len > 0 && !body->full) {
-		if (!convert_some(body, input, &room)) {
+		if (plain && body->at_line_start && !body->after_cr) {
+			put_plain_lines(body, input, &room);
+		}
+		if (input->len == 0 || !convert_some(body, input, &room)) {
 			break;
 		}
 	}
