@@ -1,5 +1,7 @@
 #include "proxy/mailbox/prefetch.h"
 
+#define WINDOW_GROWTH 4 // octets for each one that is taken
+
 /* The next message in this direction that is not marked. */
 static uint32_t neighbour(const struct snapshot *snapshot, uint32_t msgno, int step)
 {
@@ -46,10 +48,10 @@ uint32_t prefetch_next(const struct prefetch *prefetch, const struct snapshot *s
 	return prefetch->step == 0 ? 0 : neighbour(snapshot, msgno, prefetch->step);
 }
 
-/* By what the client has taken: so the window doubles in a round trip. */
+/* Soon large where the client goes on, never so where it took little. */
 static void widen(struct prefetch *prefetch, const struct imap_part *taken)
 {
-	prefetch->window += imap_part_octets(taken);
+	prefetch->window += WINDOW_GROWTH * imap_part_octets(taken);
 	if (prefetch->window > PREFETCH_WINDOW_MAX) {
 		prefetch->window = PREFETCH_WINDOW_MAX;
 	}
@@ -61,12 +63,20 @@ static uint64_t octets_ahead(const struct imap *imap, const struct imap_part *wa
 	return imap_body_announced(imap) - imap_part_octets(wanted);
 }
 
+/* Is the end of the maildrop in sight? */
+static bool is_near_the_end(const struct prefetch *prefetch,
+			    const struct snapshot *snapshot)
+{
+	return (prefetch->step > 0 ? snapshot->count - prefetch->msgno
+				   : prefetch->msgno) < IMAP_REQUESTS_MAX;
+}
+
 /* A few at a time, so that not every message costs a packet. */
 static bool is_time_for_more(const struct prefetch *prefetch, const struct imap *imap,
 			     const struct imap_part *wanted)
 {
-	return imap_body_count(imap) <= IMAP_REQUESTS_MAX * 3 / 4 &&
-	       octets_ahead(imap, wanted) <= prefetch->window / 4 * 3;
+	return imap_body_count(imap) <= IMAP_REQUESTS_MAX * 7 / 8 &&
+	       octets_ahead(imap, wanted) <= prefetch->window / 8 * 7;
 }
 
 SUSPENDS static bool ask_ahead(const struct prefetch *prefetch,
@@ -106,7 +116,8 @@ SUSPENDS bool prefetch_ask(struct prefetch *prefetch, const struct snapshot *sna
 	}
 	if (imap_body_is_asked(imap, wanted)) {
 		widen(prefetch, wanted);
-		if (!is_time_for_more(prefetch, imap, wanted)) {
+		if (!is_near_the_end(prefetch, snapshot) &&
+		    !is_time_for_more(prefetch, imap, wanted)) {
 			return true;
 		}
 	} else {
