@@ -31,7 +31,8 @@ struct parking {
 	uint32_t count;         // of parked
 	struct parked *parked;  // parked::next, may be taken
 	struct parked *leaving; // parked::next, to be closed by the attendant
-	bool ended;
+	bool ended;             // nothing is kept any more
+	bool dismissed;         // nobody brings anything any more: the attendant may go
 	unsigned char key[KEYED_HASH_BYTES];
 	struct gate changed; // opened when the attendant has something to do
 	struct task *attendant;
@@ -127,13 +128,13 @@ SUSPENDS static void attend(void *argument)
 	do {
 		look_around(parking);
 		close_leaving(parking);
-		if (!parking->ended && !parking->leaving) {
+		if (!parking->dismissed && !parking->leaving) {
 			gate_wait(&parking->changed,
 				  parking->parked ? loop_deadline_ms(LOOK_MS)
 						  : DEADLINE_NEVER,
 				  &ignored);
 		}
-	} while (!parking->ended || parking->parked || parking->leaving);
+	} while (!parking->dismissed || parking->parked || parking->leaving);
 }
 
 struct parking *parking_new(uint64_t keep_ms, uint32_t most)
@@ -156,6 +157,7 @@ void parking_end(struct parking *parking)
 SUSPENDS void parking_free(struct parking *parking)
 {
 	if (parking) {
+		parking->dismissed = true;
 		parking_end(parking);
 		task_join(parking->attendant);
 		memory_wipe(parking->key, sizeof(parking->key));

@@ -306,3 +306,18 @@ def test_a_connection_with_tls_is_parked_like_a_plain_one(pki, start_bridge):
         bridge = parked_bridge(start_bridge, server, **{"ca-file": pki.ca})
         assert poll(bridge) == poll(bridge)
         assert len(server.connections) == 1
+
+
+@pytest.mark.parametrize("parking", ["5m", "off"])
+def test_a_worker_that_drains_ends_with_its_last_session(fake, start_bridge, parking):
+    """What its sessions leave when nothing is parked any more is closed all the same."""
+    bridge = parked_bridge(start_bridge, fake, limits={"parking": parking, "drain": "60s"})
+    for turn in range(3):
+        client = bridge.signed_in("alice")
+        old = roles.pids(bridge, "worker")
+        bridge.process.send_signal(signal.SIGHUP)
+        bridge.wait_log("reloaded", turn + 1)
+        client.ok("QUIT")
+        client.close()
+        roles.wait_gone(old, 5)
+    assert not bridge.log("role died")
