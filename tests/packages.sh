@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # Sourced by tests/run and proxy/demo: need_packages PACKAGE... installs what is missing.
-# Debian's Dovecot would start a mail server of its own at once and at every boot; here it
-# is only a tool. A Dovecot that was there before is left exactly as it is.
+# Debian's Dovecot and fail2ban would start services of their own at once and at every boot;
+# here they are only tools. What was there before is left exactly as it is.
 
 missing_packages() {
 	for package in "$@"; do
@@ -41,6 +41,16 @@ allow_services() {
 	forbidden=no
 }
 
+# keep_off SERVICE: now and at the next boot.
+keep_off() {
+	if [ -d /run/systemd/system ]; then
+		as_root systemctl --quiet disable --now "$1.service" || :
+		as_root systemctl --quiet disable --now "$1.socket" 2>/dev/null || :
+	elif command -v update-rc.d >/dev/null; then
+		as_root update-rc.d "$1" disable >/dev/null 2>&1 || :
+	fi
+}
+
 need_packages() {
 	missing=$(missing_packages "$@")
 	[ -n "$missing" ] || return 0
@@ -49,19 +59,18 @@ need_packages() {
 		return 1
 	fi
 	echo "== installing: $missing"
-	new_dovecot=no
-	case " $missing" in *" dovecot-core "*) new_dovecot=yes ;; esac
-	[ "$new_dovecot" = no ] || forbid_services
+	services=""
+	case " $missing" in *" dovecot-core "*) services=dovecot ;; esac
+	case " $missing" in *" fail2ban "*) services="$services fail2ban" ;; esac
+	[ -z "$services" ] || forbid_services
 	as_root env DEBIAN_FRONTEND=noninteractive apt-get -q update || return 1
 	# shellcheck disable=SC2086 # a list of words
 	as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Dpkg::Use-Pty=0 install \
 		--no-install-recommends $missing || return 1
-	if [ "$new_dovecot" = yes ]; then
-		if [ -d /run/systemd/system ]; then
-			as_root systemctl --quiet disable --now dovecot.service dovecot.socket || :
-		elif command -v update-rc.d >/dev/null; then
-			as_root update-rc.d dovecot disable >/dev/null 2>&1 || :
-		fi
+	if [ -n "$services" ]; then
+		for service in $services; do
+			keep_off "$service"
+		done
 		allow_services
 		trap - EXIT HUP INT TERM
 	fi

@@ -149,9 +149,14 @@ static void put_time(struct log_line *line)
 	log_string(line, "time", text);
 }
 
+bool log_wants(enum log_level level)
+{
+	return level <= wanted;
+}
+
 bool log_begin(struct log_line *line, enum log_level level, const char *event)
 {
-	if (level > wanted) {
+	if (!log_wants(level)) {
 		return false;
 	}
 	line->len = 0;

@@ -31,6 +31,8 @@ struct log_line {
 
 void log_setup(enum log_level level, enum log_format format);
 
+bool log_wants(enum log_level level);
+
 /* False where the level is not wanted: then write no fields and do not end. */
 bool log_begin(struct log_line *line, enum log_level level, const char *event);
 void log_text(struct log_line *line, const char *key, struct bytes value);

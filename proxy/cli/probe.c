@@ -185,7 +185,7 @@ SUSPENDS static bool sign_in(struct probe *probe, const struct destination *dest
 		.user = buffer_bytes(&destination->user),
 		.secret = secret_bytes(&probe->password),
 		.folder = destination_folder(destination),
-		.client = { &here, "probe" },
+		.client = { &here, "probe", false },
 	};
 	const uint64_t limit_ms = probe->config->limits.upstream_sign_in_ms;
 	bool opened;

@@ -129,6 +129,10 @@ void config_free(struct config *config)
 		free(config->web.host_names[i]);
 	}
 	free(config->web.host_names);
+	for (size_t i = 0; i < config->log_trace_count; i++) {
+		free(config->log_trace[i]);
+	}
+	free(config->log_trace);
 	free(config->routes);
 	free(config->listeners);
 	free(config->certificates);
@@ -137,6 +141,17 @@ void config_free(struct config *config)
 	free(config->state);
 	free(config->control);
 	free(config);
+}
+
+bool config_is_traced(const struct config *config, struct bytes user)
+{
+	for (size_t i = 0; i < config->log_trace_count; i++) {
+		if (user.len > 0 &&
+		    config_pattern_matches(bytes_of(config->log_trace[i]), user)) {
+			return true;
+		}
+	}
+	return false;
 }
 
 const struct config_route *config_route_for(const struct config *config,

@@ -53,6 +53,11 @@ enum config_without_uidplus {
 
 enum config_forward_client { CONFIG_FORWARD_NONE, CONFIG_FORWARD_ID };
 enum config_when_locked { CONFIG_REFUSE, CONFIG_WAIT, CONFIG_TAKE_OVER, CONFIG_SHARE };
+enum config_addresses {
+	CONFIG_ADDRESSES_FULL,
+	CONFIG_ADDRESSES_TRUNCATED, // the network: /24 or /48
+	CONFIG_ADDRESSES_HASHED,    // under a key of this start
+};
 enum config_nul { CONFIG_NUL_KEEP, CONFIG_NUL_REPLACE };
 
 struct config_route {
@@ -130,6 +135,9 @@ struct config {
 	struct config_limits limits;
 	enum log_level log_level;
 	enum log_format log_format;
+	enum config_addresses log_addresses;
+	char **log_trace; // patterns of users whose dialogue is logged
+	size_t log_trace_count;
 	struct config_web web;
 };
 
@@ -169,6 +177,9 @@ void config_errors_release(struct config_errors *errors);
 /* First match wins; NULL: no route for this user. */
 const struct config_route *config_route_for(const struct config *config,
 					    struct bytes user);
+
+/* Is the dialogue of this user to be logged? */
+bool config_is_traced(const struct config *config, struct bytes user);
 
 /*
  * The upstream user: the route's template filled with the POP3 name ("{local}" is all of

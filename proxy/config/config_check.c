@@ -206,27 +206,6 @@ static void check_routes(struct config_check *check, const struct config_raw *ra
 	}
 }
 
-/* ---- log ---- */
-
-static void check_log(struct config_check *check, const struct config_raw_log *raw,
-		      struct config *config)
-{
-	static const char *const formats[] = {
-		[LOG_LOGFMT] = "logfmt", [LOG_JSON] = "json"
-	};
-	static const char *const levels[] = { [LOG_ERROR] = "error",
-					      [LOG_WARNING] = "warning",
-					      [LOG_INFO] = "info",
-					      [LOG_DEBUG] = "debug" };
-	static const struct config_raw_log nothing;
-	raw = raw != NULL ? raw : &nothing;
-	snprintf(check->at, sizeof check->at, "log");
-	config->log_format = (enum log_format)config_word(check, "format", raw->format,
-							  formats, 2, LOG_LOGFMT);
-	config->log_level = (enum log_level)config_word(check, "level", raw->level,
-							levels, 4, LOG_INFO);
-}
-
 /* ---- the whole ---- */
 
 /* The cores this process may use. */
@@ -269,7 +248,7 @@ struct config *config_check(const struct config_raw *raw, bool url_form,
 	check_routes(&check, raw, config);
 	config_check_providers(&check, raw->providers, raw->providers_count, config);
 	config_check_limits(&check, raw->limits, &config->limits);
-	check_log(&check, raw->log, config);
+	config_check_log(&check, raw->log, config);
 	config_check_web(&check, raw->web, config);
 	if (errors->count > 0) {
 		config_free(config);

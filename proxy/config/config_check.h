@@ -48,6 +48,9 @@ void config_check_listen(struct config_check *check, const struct config_raw *ra
 void config_check_control(struct config_check *check, const char *path,
 			  struct config *config);
 
+void config_check_log(struct config_check *check, const struct config_raw_log *raw,
+		      struct config *config);
+
 /* NULL: nothing is served. After the listeners. */
 void config_check_web(struct config_check *check, const struct config_raw_web *raw,
 		      struct config *config);

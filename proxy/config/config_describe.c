@@ -281,8 +281,16 @@ static void describe_provider(const struct config_provider *provider, struct buf
 					       : provider->discovery);
 }
 
+static void describe_trace(const struct config *config, struct buffer *out)
+{
+	for (size_t i = 0; i < config->log_trace_count; i++) {
+		buffer_printf(out, "log: the dialogue of \"%s\"\n", config->log_trace[i]);
+	}
+}
+
 void config_describe(const struct config *config, struct buffer *out)
 {
+	static const char *const addresses[] = { "full", "truncated", "hashed" };
 	static const char *const levels[] = { [LOG_ERROR] = "error",
 					      [LOG_WARNING] = "warning",
 					      [LOG_INFO] = "info",
@@ -313,9 +321,10 @@ void config_describe(const struct config *config, struct buffer *out)
 		describe_provider(&config->providers[i], out);
 	}
 	describe_limits(&config->limits, out);
-	buffer_printf(out, "log: %s, level %s\n",
+	buffer_printf(out, "log: %s, level %s, addresses %s\n",
 		      config->log_format == LOG_JSON ? "json" : "logfmt",
-		      levels[config->log_level]);
+		      levels[config->log_level], addresses[config->log_addresses]);
+	describe_trace(config, out);
 	describe_web(&config->web, out);
 	describe_notes(config, out);
 }

@@ -60,7 +60,9 @@ struct config_raw_limits {
 };
 
 struct config_raw_log {
-	char *format, *level;
+	char *format, *level, *addresses;
+	char **trace;
+	unsigned trace_count;
 };
 
 struct config_raw_web {

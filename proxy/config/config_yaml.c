@@ -154,6 +154,8 @@ static const cyaml_schema_field_t limits_fields[] = {
 static const cyaml_schema_field_t log_fields[] = {
 	TEXT("format", config_raw_log, format),
 	TEXT("level", config_raw_log, level),
+	TEXT("addresses", config_raw_log, addresses),
+	LIST("trace", config_raw_log, trace, &text_entry, LIST_MAX),
 	CYAML_FIELD_END,
 };
 

@@ -241,6 +241,20 @@ SUSPENDS static bool find_foreign(struct maildrop *maildrop, struct buffer *out,
 	return found;
 }
 
+static void report_lost_flags(const struct maildrop *maildrop, struct bytes uids,
+			      const char *cause)
+{
+	struct log_line line;
+
+	if (log_begin(&line, LOG_ERROR, "foreign \\Deleted flags lost")) {
+		log_string(&line, "session", maildrop->client.session_id);
+		log_string(&line, "folder", maildrop->folder);
+		log_text(&line, "uids", uids);
+		log_string(&line, "cause", cause);
+		log_end(&line);
+	}
+}
+
 /* Give the foreign messages their \Deleted back, over a new connection if need be. */
 SUSPENDS static bool restore(struct maildrop *maildrop, struct bytes foreign,
 			     bool expunged, struct failure *failure)
@@ -252,8 +266,7 @@ SUSPENDS static bool restore(struct maildrop *maildrop, struct bytes foreign,
 	     imap_store(maildrop->imap, foreign, IMAP_FLAG_DELETED, true, &own))) {
 		return true;
 	}
-	log_say(LOG_ERROR, "foreign \\Deleted flags lost", "folder %s, UIDs %.*s: %s",
-		maildrop->folder, (int)foreign.len, foreign.at, own.text);
+	report_lost_flags(maildrop, foreign, own.text);
 	if (expunged) {
 		*failure = own;
 	}

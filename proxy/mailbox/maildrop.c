@@ -140,6 +140,7 @@ static bool take_parked(struct maildrop *maildrop)
 	if (!maildrop->imap) {
 		return false;
 	}
+	imap_serve(maildrop->imap, &maildrop->client);
 	maildrop->capabilities = imap_capabilities(maildrop->imap);
 	return true;
 }

@@ -238,7 +238,7 @@ SUSPENDS int worker_live(struct role *role)
 			failure.text);
 		return 1;
 	}
-	service_share_tickets(&worker.service, role->start.key);
+	service_share(&worker.service, role->start.key);
 	worker.service.census_key = role->start.key;
 	worker.service.keeper = keeper_client_new(role->start.slot, role->start.key);
 	worker.service.parking =

@@ -32,6 +32,20 @@ void address_text(const struct address *address, char out[ADDRESS_TEXT_MAX])
 	}
 }
 
+void address_network_text(const struct address *address, char out[ADDRESS_TEXT_MAX + 4])
+{
+	unsigned char network[16] = { 0 };
+	struct address masked;
+	const unsigned char *at;
+	size_t len = address_octets(address, &at);
+	memcpy(network, at, len == 4 ? 3 : len == 16 ? 6 : 0);
+	if (len > 0) {
+		address_from_octets(network, len, 0, &masked);
+	}
+	address_text(len > 0 ? &masked : address, out);
+	memcpy(out + strlen(out), len == 4 ? "/24" : len == 16 ? "/48" : "", 4);
+}
+
 uint16_t address_port(const struct address *address)
 {
 	if (address->socket.ss_family == AF_INET) {

@@ -32,6 +32,8 @@ struct address {
 };
 
 void address_text(const struct address *address, char out[ADDRESS_TEXT_MAX]);
+/* The network it is in: "192.0.2.0/24", "2001:db8:7::/48". */
+void address_network_text(const struct address *address, char out[ADDRESS_TEXT_MAX + 4]);
 uint16_t address_port(const struct address *address);
 bool address_is_loopback(const struct address *address);
 /* IPv4-mapped IPv6 counts as IPv4. prefix: network address bytes and its length in bits.

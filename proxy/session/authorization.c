@@ -36,6 +36,21 @@ static void set_user(struct session *session, struct bytes user)
 	buffer_append(&session->user, user);
 }
 
+/* By now it is known who it is, and so whether anybody asked. */
+static void trace_auth(const struct session *session, enum sasl_mechanism mechanism)
+{
+	report_trace(session, "client", "AUTH %s ***", sasl_mechanism_name(mechanism));
+}
+
+/* Only verbs: what stands behind them may be secret. USER and AUTH say so themselves. */
+static void trace_verb(const struct session *session, enum pop3_verb verb)
+{
+	if (verb != POP3_USER && verb != POP3_AUTH) {
+		report_trace(session, "client", verb == POP3_PASS ? "%s ***" : "%s",
+			     pop3_verb_name(verb));
+	}
+}
+
 SUSPENDS static enum next do_user(struct session *session, struct bytes name)
 {
 	enum next next;
@@ -44,6 +59,7 @@ SUSPENDS static enum next do_user(struct session *session, struct bytes name)
 		return next;
 	}
 	set_user(session, name);
+	report_trace(session, "client", "USER %.*s", (int)name.len, name.at);
 	session->user_given = true;
 	return reply_ok(session, "now the password");
 }
@@ -163,6 +179,7 @@ auth_message(struct session *session, enum sasl_mechanism mechanism, struct byte
 	if (first_message(session, initial, "", &message, &next) == SASL_READY) {
 		if (sasl_decode(mechanism, &message, &identity)) {
 			set_user(session, identity.user);
+			trace_auth(session, mechanism);
 			next = sign_in(session, mechanism, identity.user,
 				       identity.secret);
 		} else {
@@ -186,6 +203,7 @@ SUSPENDS static enum next auth_login(struct session *session, struct bytes initi
 	if (first_message(session, initial, "VXNlcm5hbWU6", &user, &next) == SASL_READY &&
 	    ask(session, "UGFzc3dvcmQ6", &password, &next) == SASL_READY) {
 		set_user(session, buffer_bytes(&user));
+		trace_auth(session, SASL_LOGIN);
 		next = sign_in(session, SASL_LOGIN, buffer_bytes(&user),
 			       buffer_bytes(&password));
 	}
@@ -294,6 +312,7 @@ SUSPENDS static enum next answer(struct session *session, struct bytes line)
 	case POP3_PARSE_BAD_ARGUMENT:
 		return reply_mistake(session, "bad or missing argument");
 	}
+	trace_verb(session, command.verb);
 	return obey(session, &command);
 }
 

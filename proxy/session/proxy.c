@@ -15,8 +15,11 @@
 
 static bool refuse(struct session *session, const char *why)
 {
+	struct failure failure;
+
 	session->end = SESSION_PROXY_REFUSED;
-	log_say(LOG_INFO, "PROXY header refused", "peer %s: %s", session->peer, why);
+	failure_set(&failure, FAILURE_PROTOCOL, "%s", why);
+	report_failure(session, LOG_INFO, "PROXY header refused", &failure);
 	return false;
 }
 
@@ -49,7 +52,7 @@ static void take_peer(struct session *session, const struct proxy_header *header
 				    header->family == PROXY_HEADER_IPV4 ? 4 : 16,
 				    header->source.port, &peer);
 		stream_set_peer(session->client, &peer);
-		address_text(&peer, session->peer);
+		report_peer(session);
 	}
 }
 

@@ -36,6 +36,9 @@ reply_list(struct session *session, const char *before, const char *format,
 	}
 	const size_t len = (size_t)head + (size_t)body;
 
+	if (line[0] == '+' || line[0] == '-') { // no line of a listing
+		report_trace(session, "answer", "%.*s", (int)len, line);
+	}
 	line[len] = '\r';
 	line[len + 1] = '\n';
 	return reply_text(session, (struct bytes){ line, len + 2 });
@@ -119,13 +122,11 @@ static void log_reference(const struct session *session, uint32_t reference,
 	struct log_line line;
 	char text[8];
 
-	if (!log_begin(&line, LOG_WARNING, "refused")) {
+	if (!report_begin(session, &line, LOG_WARNING, "refused")) {
 		return;
 	}
 	snprintf(text, sizeof(text), "%06" PRIX32, reference);
 	log_string(&line, "ref", text);
-	log_string(&line, "session", session->id);
-	log_string(&line, "peer", session->peer);
 	log_text(&line, "user", buffer_bytes(&session->user));
 	log_string(&line, "answer", answer);
 	log_string(&line, "cause", failure->text);
@@ -225,6 +226,7 @@ SUSPENDS enum next reply_capabilities(struct session *session)
 			      "IMPLEMENTATION popbridge-" POPBRIDGE_VERSION "\r\n");
 	}
 	buffer_printf(&text, ".\r\n");
+	report_trace(session, "answer", "+OK (capabilities)");
 	next = reply_text(session, buffer_bytes(&text));
 	buffer_release(&text);
 	return next;

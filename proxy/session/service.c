@@ -2,10 +2,10 @@
 
 #include "proxy/base/descriptors.h"
 #include "proxy/base/memory.h"
-#include "proxy/rt/keyed_hash.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static bool open_upstreams(struct service *service, struct failure *failure)
 {
@@ -87,9 +87,9 @@ static void share_tickets(struct tls_server *server, size_t listener, const char
 	}
 }
 
-void service_share_tickets(const struct service *service,
-			   const unsigned char secret[TLS_TICKET_SECRET_BYTES])
+void service_share(struct service *service, const unsigned char secret[KEYED_HASH_BYTES])
 {
+	memcpy(service->secret, secret, KEYED_HASH_BYTES);
 	for (size_t i = 0; i < service->config->listener_count; i++) {
 		share_tickets(service->tls[i].strict, i, "strict", secret);
 		share_tickets(service->tls[i].legacy, i, "legacy", secret);
@@ -130,6 +130,7 @@ void service_release(struct service *service)
 		tls_server_free(service->tls[i].legacy);
 	}
 	free(service->tls);
+	memory_wipe(service->secret, sizeof(service->secret));
 	*service = (struct service){ 0 };
 }
 

@@ -6,6 +6,7 @@
 
 #include "proxy/ipc/keeper_client.h"
 #include "proxy/mailbox/parking.h"
+#include "proxy/rt/keyed_hash.h"
 #include "proxy/upstream/upstream.h"
 
 #include <sys/queue.h>
@@ -40,6 +41,8 @@ struct service {
 				    // oldest first
 	const unsigned char *census_key; // borrowed; for the keys of the census
 	struct turned_away turned_away;
+	bool reporting; // a task waits to say which log lines were suppressed
+	unsigned char secret[KEYED_HASH_BYTES]; // that all workers have
 };
 
 /* Sessions that one worker has descriptors for. */
@@ -50,11 +53,11 @@ bool service_init(struct service *service, const struct config *config,
 		  struct failure *failure);
 
 /*
- * TLS tickets under keys made of the secret that all workers have: each listener's own,
- * and others for legacy-tls-from, so that no ticket opens another door than it came from.
+ * The secret that all workers have. Keys are made of it for hashed addresses in the log,
+ * and for TLS tickets: each listener's own, and others for legacy-tls-from, so that no
+ * ticket opens another door than it came from.
  */
-void service_share_tickets(const struct service *service,
-			   const unsigned char secret[TLS_TICKET_SECRET_BYTES]);
+void service_share(struct service *service, const unsigned char secret[KEYED_HASH_BYTES]);
 
 /* No session may run any more. */
 void service_release(struct service *service);

@@ -212,7 +212,7 @@ static struct session *create(struct service *service,
 	session->end = SESSION_CLIENT_GONE;
 	buffer_init(&session->user, NAME_MAX_OCTETS);
 	make_id(session->id);
-	address_text(stream_peer(client), session->peer);
+	report_peer(session);
 	link_session(session);
 	service->session_count++;
 	admission_enter(session);
@@ -259,11 +259,9 @@ static void log_end_of(const struct session *session, uint64_t hash)
 	struct log_line line;
 	char text[17];
 
-	if (!log_begin(&line, level, "session ended")) {
+	if (!report_begin(session, &line, level, "session ended")) {
 		return;
 	}
-	log_string(&line, "session", session->id);
-	log_string(&line, "peer", session->peer);
 	log_string(&line, "tls", stream_tls_text(session->client));
 	log_text(&line, "user", buffer_bytes(&session->user));
 	log_string(&line, "reason", session_end_name(session->end));

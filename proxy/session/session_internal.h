@@ -9,6 +9,7 @@
  * sign_in.c        a credential on its way upstream
  * transaction.c    TRANSACTION: a verb, a function
  * update.c         UPDATE: what QUIT does
+ * report.c         what the log says of a session
  * reply.c          answers; the one switch from failure kinds to response codes
  */
 #ifndef PROXY_SESSION_SESSION_INTERNAL_H
@@ -52,8 +53,8 @@ struct session {
 	const struct config_listener *listener;
 	struct stream *client; // owned
 	struct task *task;
-	char id[17]; // random: in log lines, and forwarded upstream
-	char peer[ADDRESS_TEXT_MAX];
+	char id[17];                     // random: in log lines, and forwarded upstream
+	char peer[ADDRESS_TEXT_MAX + 4]; // as log.addresses has it
 	bool peer_hidden; // the balancer could not name the client: peer is itself
 	uint64_t started_ms;
 	uint64_t sign_in_deadline_ms; // the client's part
@@ -132,6 +133,27 @@ SUSPENDS enum next reply_capabilities(struct session *session);
  * the peer from then on. False: hang up; session.end says why.
  */
 SUSPENDS bool proxy_receive(struct session *session);
+
+/* report.c */
+
+/* Its address, anew: the stream's peer. */
+void report_peer(struct session *session);
+
+/*
+ * A line about this session, with its id and peer. False: not wanted, or the peer has
+ * filled enough: then write no fields and do not end.
+ */
+bool report_begin(const struct session *session, struct log_line *line,
+		  enum log_level level, const char *event);
+/* A whole line: cause and advice. */
+void report_failure(const struct session *session, enum log_level level,
+		    const char *event, const struct failure *failure);
+
+/* Is the user one of log.trace? */
+bool report_is_traced(const struct session *session);
+/* One line of a traced dialogue; nothing for anybody else. Never a secret. */
+void report_trace(const struct session *session, const char *side, const char *format,
+		  ...) __attribute__((format(printf, 3, 4)));
 
 /* tls.c */
 

@@ -26,7 +26,8 @@ SUSPENDS static bool open_destination(struct session *session,
 		.user = buffer_bytes(&destination->user),
 		.secret = secret,
 		.folder = destination_folder(destination),
-		.client = { stream_peer(session->client), session->id },
+		.client = { stream_peer(session->client), session->id,
+			    report_is_traced(session) },
 	};
 
 	return maildrop_open(&session->maildrop, &request,
@@ -125,9 +126,8 @@ static void count_sign_in(const struct session *session)
 	} else if (tls != KEEPER_TLS_MODERN) {
 		metrics_count(METRICS_SIGN_INS_LEGACY_TLS);
 	}
-	if (tls != KEEPER_TLS_MODERN && log_begin(&line, LOG_INFO, "legacy sign-in")) {
-		log_string(&line, "session", session->id);
-		log_string(&line, "peer", session->peer);
+	if (tls != KEEPER_TLS_MODERN &&
+	    report_begin(session, &line, LOG_INFO, "legacy sign-in")) {
 		log_text(&line, "user", buffer_bytes(&session->user));
 		log_string(&line, "tls", stream_tls_text(session->client));
 		log_end(&line);

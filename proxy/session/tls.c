@@ -169,11 +169,9 @@ static void log_failure(const struct session *session, const struct failure *fai
 	const struct tls_offer *offer = stream_tls_offer(session->client);
 	struct log_line line;
 
-	if (!log_begin(&line, level_of(offer, failure), "TLS failed")) {
+	if (!report_begin(session, &line, level_of(offer, failure), "TLS failed")) {
 		return;
 	}
-	log_string(&line, "session", session->id);
-	log_string(&line, "peer", session->peer);
 	log_string(&line, "cause", failure->text);
 	if (failure->advice) {
 		log_string(&line, "advice", failure->advice);

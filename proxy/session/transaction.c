@@ -77,6 +77,8 @@ SUSPENDS static enum next do_listing(struct session *session,
 	}
 	if (next == NEXT_COMMAND) {
 		next = reply_end(session);
+		report_trace(session, "answer", "(%" PRIu32 " lines)",
+			     snapshot_left(snapshot));
 	}
 	session->in_answer = next != NEXT_COMMAND;
 	return next;
@@ -89,8 +91,13 @@ SUSPENDS static enum next do_listing(struct session *session,
 static enum next break_off(struct session *session, uint32_t imap_uid,
 			   const struct failure *failure)
 {
-	log_say(LOG_WARNING, "message broke off", "session %s, UID %" PRIu32 ": %s",
-		session->id, imap_uid, failure->text);
+	struct log_line line;
+
+	if (report_begin(session, &line, LOG_WARNING, "message broke off")) {
+		log_number(&line, "uid", imap_uid);
+		log_string(&line, "cause", failure->text);
+		log_end(&line);
+	}
 	session->end = failure->kind == FAILURE_CANCELLED ? SESSION_CANCELLED
 							  : SESSION_TRUNCATED;
 	return NEXT_CLOSE;
@@ -158,6 +165,21 @@ SUSPENDS static enum next send_body(struct session *session, struct body *body,
 	return reply_text(session, (struct bytes){ end, pop3_body_end(convert, end) });
 }
 
+static void report_sizes(const struct session *session, const struct message *message,
+			 const struct body *body)
+{
+	struct log_line line;
+
+	if (report_begin(session, &line, LOG_WARNING, "sizes differ")) {
+		log_string(&line, "server", session->maildrop.upstream->route->server);
+		log_number(&line, "said", message->octets);
+		log_number(&line, "octets", body->octets);
+		log_string(&line, "message",
+			   "the server's RFC822.SIZE is wrong; LIST shows what it says");
+		log_end(&line);
+	}
+}
+
 /* Counted per upstream, logged once: the server's RFC822.SIZE is not the message's. */
 static void compare_size(struct session *session, const struct message *message,
 			 const struct body *body)
@@ -169,10 +191,7 @@ static void compare_size(struct session *session, const struct message *message,
 	}
 	metrics_count(METRICS_WRONG_SIZES);
 	if (upstream->wrong_sizes++ == 0) {
-		log_say(LOG_WARNING, "sizes differ",
-			"server %s says RFC822.SIZE %" PRIu64 " for a message of %" PRIu64
-			" octets; LIST shows what it says",
-			upstream->route->server, (uint64_t)message->octets, body->octets);
+		report_sizes(session, message, body);
 	}
 }
 
@@ -191,8 +210,7 @@ SUSPENDS static enum next mark_read(struct session *session,
 		return session_client_failed(session, &failure);
 	}
 	if (!imap_mark_seen(session->maildrop.imap, message->imap_uid, &failure)) {
-		log_say(LOG_WARNING, "not marked read", "session %s, UID %" PRIu32 ": %s",
-			session->id, message->imap_uid, failure.text);
+		report_failure(session, LOG_WARNING, "not marked read", &failure);
 	}
 	return NEXT_COMMAND;
 }
@@ -231,6 +249,7 @@ SUSPENDS static enum next give(struct session *session, struct message *message,
 		return next;
 	}
 	session->in_answer = false;
+	report_trace(session, "answer", "(message, %" PRIu64 " octets)", convert.octets);
 	session->retrieved_octets += convert.octets;
 	metrics_add(METRICS_OCTETS_RETRIEVED, convert.octets);
 	if (!whole) {
@@ -352,6 +371,7 @@ SUSPENDS static enum next answer(struct session *session, struct bytes line)
 	case POP3_PARSE_BAD_ARGUMENT:
 		return reply_mistake(session, "bad or missing argument");
 	}
+	report_trace(session, "client", "%.*s", (int)line.len, line.at);
 	maildrop_keep_alive(&session->maildrop);
 	return obey(session, &command);
 }

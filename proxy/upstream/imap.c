@@ -93,12 +93,38 @@ static void copy_text(struct bytes text, char *out, size_t size)
 	out[len] = '\0';
 }
 
+static const char *const conditions[] = {
+	[IMAP_WIRE_OK] = "OK",           [IMAP_WIRE_NO] = "NO",   [IMAP_WIRE_BAD] = "BAD",
+	[IMAP_WIRE_PREAUTH] = "PREAUTH", [IMAP_WIRE_BYE] = "BYE",
+};
+
+void imap_trace(const struct imap *imap, const char *side, const char *format, ...)
+{
+	char text[LOG_VALUE_MAX];
+	struct log_line line;
+	va_list arguments;
+
+	if (!imap->traced || !log_begin(&line, LOG_INFO, "trace")) {
+		return;
+	}
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	log_string(&line, "session", imap->session_id);
+	log_string(&line, "from", side);
+	log_string(&line, "text", text);
+	log_end(&line);
+}
+
 static void note_answer(struct imap *imap, const struct imap_wire_event *event)
 {
 	imap->answer.given = true;
 	imap->answer.condition = event->condition;
 	imap->answer.code = event->code;
 	copy_text(event->text, imap->answer.text, sizeof(imap->answer.text));
+	/* Not its text, which may repeat what was sent. */
+	imap_trace(imap, "server", "%s %s", conditions[event->condition],
+		   imap_wire_code_name(event->code));
 }
 
 /* Tags can be guessed: an answer to what still waits in our buffer was made up. */
@@ -245,11 +271,6 @@ SUSPENDS bool imap_event(struct imap *imap, struct imap_wire_event *event,
 bool imap_refused(const struct imap *imap, enum failure_kind kind, const char *what,
 		  struct failure *failure)
 {
-	static const char *const conditions[] = {
-		[IMAP_WIRE_OK] = "OK",   [IMAP_WIRE_NO] = "NO",
-		[IMAP_WIRE_BAD] = "BAD", [IMAP_WIRE_PREAUTH] = "PREAUTH",
-		[IMAP_WIRE_BYE] = "BYE",
-	};
 	const struct imap_answer *answer = &imap->answer;
 
 	return failure_set(failure, kind, "%s: %s %s %s", what,
@@ -279,6 +300,7 @@ SUSPENDS static bool send_line(struct imap *imap, const char *format, va_list ar
 	imap_set_deadline(imap, imap->upstream->limits->command_ms);
 	buffer_init(&command, COMMAND_MAX);
 	fits = buffer_printf(&command, "%s %s\r\n", imap->tag, text);
+	imap_trace(imap, "upstream", "%s", text);
 	free(text);
 	sent = fits && stream_write(imap->stream, buffer_bytes(&command),
 				    imap->deadline_ms, failure);
@@ -373,6 +395,12 @@ bool imap_is_quiet(struct imap *imap)
 	stream_consume(imap->stream, imap->taken);
 	imap->taken = 0;
 	return !imap->lost && stream_is_quiet(imap->stream);
+}
+
+void imap_serve(struct imap *imap, const struct imap_client *client)
+{
+	snprintf(imap->session_id, sizeof(imap->session_id), "%s", client->session_id);
+	imap->traced = client->traced;
 }
 
 bool imap_is_settled(struct imap *imap)

@@ -50,6 +50,7 @@ struct imap_credential {
 struct imap_client {
 	const struct address *address;
 	const char *session_id;
+	bool traced; // what is sent is logged under the session's id, secrets left out
 };
 
 /* The steps of opening, for `popbridge probe`. */
@@ -127,6 +128,8 @@ bool imap_is_lost(const struct imap *imap);
 /* Nothing has arrived since the last answer: it is probably alive. What events lent is
  * gone after it. */
 bool imap_is_quiet(struct imap *imap);
+/* From now on it is this client's: under its session's id in the log. */
+void imap_serve(struct imap *imap, const struct imap_client *client);
 /* Nothing is under way: the last command is answered, and no body is open. */
 bool imap_is_settled(struct imap *imap);
 /* When the server was last heard, on the loop's clock. */

@@ -231,6 +231,7 @@ SUSPENDS bool dialogue_starttls(struct imap *imap, struct failure *failure)
 	mailimap *session = begin(imap, imap->upstream->limits->tls_ms,
 				  IMAP_WIRE_EXPECT_NOTHING, failure);
 
+	imap_trace(imap, "upstream", "STARTTLS");
 	return finish(imap, mailimap_starttls(session), failure);
 }
 
@@ -259,6 +260,7 @@ SUSPENDS bool dialogue_command(struct imap *imap, const char *command,
 				  IMAP_WIRE_EXPECT_NOTHING, failure);
 	int result = mailimap_send_current_tag(session);
 
+	imap_trace(imap, "upstream", "%s", command);
 	if (result == MAILIMAP_NO_ERROR) {
 		result = mailimap_token_send(session->imap_stream, command);
 	}
@@ -358,6 +360,7 @@ SUSPENDS bool dialogue_login(struct imap *imap, const struct imap_credential *cr
 	struct secret password = { 0 };
 	int result;
 
+	imap_trace(imap, "upstream", "LOGIN ***");
 	secret_set(&user, credential->user);
 	secret_set(&password, credential->secret);
 	if (has_8bit(credential->user) || has_8bit(credential->secret)) {
@@ -415,6 +418,7 @@ SUSPENDS bool dialogue_authenticate(struct imap *imap, const char *mechanism,
 	mailstream *stream = session->imap_stream;
 	int result = mailimap_send_current_tag(session);
 
+	imap_trace(imap, "upstream", "AUTHENTICATE %s ***", mechanism);
 	if (result == MAILIMAP_NO_ERROR) {
 		result = mailimap_token_send(stream, "AUTHENTICATE ");
 	}
@@ -440,6 +444,7 @@ SUSPENDS bool dialogue_select(struct imap *imap, const char *folder,
 	mailimap *session = begin(imap, imap->upstream->limits->command_ms,
 				  IMAP_WIRE_EXPECT_NOTHING, failure);
 
+	imap_trace(imap, "upstream", "SELECT %s", folder);
 	return finish(imap, mailimap_select(session, folder), failure);
 }
 
@@ -487,7 +492,12 @@ SUSPENDS bool dialogue_store(struct imap *imap, struct bytes set, enum imap_flag
 				  IMAP_WIRE_EXPECT_FETCH, failure);
 	struct mailimap_set *uids = etpan_set(set);
 	struct mailimap_store_att_flags *flags = etpan_flags(flag, add);
-	const int result = mailimap_uid_store(session, uids, flags);
+	int result;
+
+	imap_trace(imap, "upstream", "UID STORE %.*s %cFLAGS.SILENT (%s)", (int)set.len,
+		   set.at, add ? '+' : '-',
+		   flag == IMAP_FLAG_DELETED ? "\\Deleted" : "\\Seen");
+	result = mailimap_uid_store(session, uids, flags);
 
 	mailimap_store_att_flags_free(flags);
 	mailimap_set_free(uids);
@@ -500,7 +510,10 @@ SUSPENDS bool dialogue_uid_expunge(struct imap *imap, struct bytes set,
 	mailimap *session = begin(imap, imap->upstream->limits->command_ms,
 				  IMAP_WIRE_EXPECT_VANISHED, failure);
 	struct mailimap_set *uids = etpan_set(set);
-	const int result = mailimap_uid_expunge(session, uids);
+	int result;
+
+	imap_trace(imap, "upstream", "UID EXPUNGE %.*s", (int)set.len, set.at);
+	result = mailimap_uid_expunge(session, uids);
 
 	mailimap_set_free(uids);
 	return finish(imap, result, failure);
@@ -511,6 +524,7 @@ SUSPENDS bool dialogue_noop(struct imap *imap, struct failure *failure)
 	mailimap *session = begin(imap, imap->upstream->limits->command_ms,
 				  IMAP_WIRE_EXPECT_NOTHING, failure);
 
+	imap_trace(imap, "upstream", "NOOP");
 	return finish(imap, mailimap_noop(session), failure);
 }
 
@@ -519,5 +533,6 @@ SUSPENDS bool dialogue_expunge(struct imap *imap, struct failure *failure)
 	mailimap *session = begin(imap, imap->upstream->limits->command_ms,
 				  IMAP_WIRE_EXPECT_VANISHED, failure);
 
+	imap_trace(imap, "upstream", "EXPUNGE");
 	return finish(imap, mailimap_expunge(session), failure);
 }

@@ -118,6 +118,8 @@ struct imap {
 	bool search_answered;
 	uint64_t rows_left; // how many more a row fetch may give
 	char emailid[256];
+	char session_id[17]; // whose it is, for the log
+	bool traced;         // his dialogue is logged
 };
 
 /* imap.c */
@@ -155,6 +157,13 @@ void imap_set_deadline(struct imap *imap, uint64_t ms);
 /* "what: the server answered NO [CODE] text". Returns false. */
 bool imap_refused(const struct imap *imap, enum failure_kind kind, const char *what,
 		  struct failure *failure);
+
+/*
+ * One line of the log where the session is traced. side: "upstream" for what we send,
+ * "server" for what it answers. Never a credential.
+ */
+void imap_trace(const struct imap *imap, const char *side, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 
 /* The next tag's number. */
 unsigned imap_next_tag(struct imap *imap);

@@ -424,6 +424,7 @@ SUSPENDS struct imap *imap_open(struct upstream *upstream,
 		return NULL;
 	}
 	imap = create(upstream, stream, deadline_ms);
+	imap_serve(imap, client);
 	if (!establish(imap, timing, failure)) {
 		imap_close(imap);
 		return NULL;

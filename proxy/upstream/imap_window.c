@@ -129,8 +129,10 @@ SUSPENDS bool imap_window_send(struct imap *imap, enum imap_request_kind kind,
 	char text[COMMAND_MAX];
 	int len = snprintf(text, sizeof(text), "P%s%u ", imap->tag_secret,
 			   request->tag_number);
+	const int tag_len = len;
 
 	len += format(request, text + len, sizeof(text) - (size_t)len - 2);
+	imap_trace(imap, "upstream", "%.*s", len - tag_len, text + tag_len);
 	memcpy(text + len, "\r\n", 2);
 	imap_wire_begin_command(&imap->wire, IMAP_WIRE_EXPECT_FETCH);
 	imap_set_deadline(imap, imap->upstream->limits->command_ms);
@@ -226,13 +228,24 @@ static struct imap_request *find_tag(const struct imap *imap, struct bytes tag)
 	return NULL;
 }
 
+static void report_unmarked(const struct imap *imap, uint32_t imap_uid)
+{
+	struct log_line line;
+
+	if (log_begin(&line, LOG_WARNING, "not marked read")) {
+		log_string(&line, "session", imap->session_id);
+		log_number(&line, "uid", imap_uid);
+		log_string(&line, "cause", imap->answer.text);
+		log_end(&line);
+	}
+}
+
 static void judge_refusal(struct imap *imap, const struct imap_request *request)
 {
 	const enum imap_wire_code code = imap->answer.code;
 
 	if (request->kind == IMAP_REQUEST_SEEN) {
-		log_say(LOG_WARNING, "not marked read", "UID %" PRIu32 ": %s",
-			request->part.imap_uid, imap->answer.text);
+		report_unmarked(imap, request->part.imap_uid);
 	}
 	if (imap->answer.condition == IMAP_WIRE_BAD || code == IMAP_WIRE_CODE_THROTTLED ||
 	    code == IMAP_WIRE_CODE_LIMIT || code == IMAP_WIRE_CODE_OVERQUOTA) {

@@ -78,8 +78,8 @@ def is_refused(bridge, header, words, **how):
     lines = bridge.wait_log("PROXY header refused", count=before + 1)
     bridge.wait_log("session ended", reason="PROXY header refused", count=before + 1)
     assert len(bridge.log("PROXY header refused")) == before + 1
-    assert words in lines[-1]["message"], lines[-1]
-    return lines[-1]["message"]
+    assert words in lines[-1]["cause"], lines[-1]
+    return lines[-1]["peer"]
 
 
 # The client's address ---------------------------------------------------------------
@@ -242,8 +242,8 @@ MALFORMED = {
 @pytest.mark.parametrize("name", MALFORMED)
 def test_what_is_no_header_is_not_served(behind, fake, name):
     bridge = behind()
-    said = is_refused(bridge, MALFORMED[name], "valid PROXY header")
-    assert BALANCER in said and "secret" not in bridge.stderr
+    peer = is_refused(bridge, MALFORMED[name], "valid PROXY header")
+    assert peer == BALANCER and "secret" not in bridge.stderr
     assert fake.connections == []
 
 
@@ -255,7 +255,7 @@ def test_a_missing_header_is_waited_for_5_seconds(behind):
         assert silent.rest() == b"" and cut_short.rest() == b""
     assert 4.5 < time.monotonic() - started < 5 + 4 * net.slow_factor()
     lines = bridge.wait_log("PROXY header refused", count=2)
-    said = sorted(line["message"] for line in lines)
+    said = sorted(line["cause"] for line in lines)
     assert "no PROXY header came" in said[0] and "was not complete" in said[1]
     assert len(lines) == 2
 
@@ -278,8 +278,8 @@ def test_a_slow_header_gets_no_more_than_5_seconds(behind):
 def test_nobody_else_reaches_the_listener(behind, fake, header, tls):
     """Neither with a header, which would be a forged one, nor without."""
     bridge = behind()
-    said = is_refused(bridge, header, "proxy-from", tls=tls, source="127.0.0.2")
-    assert "127.0.0.2" in said and CLIENT not in said
+    peer = is_refused(bridge, header, "proxy-from", tls=tls, source="127.0.0.2")
+    assert peer == "127.0.0.2" and CLIENT not in bridge.stderr
     assert fake.connections == []
 
 
@@ -295,7 +295,7 @@ def test_half_a_header_and_the_end_is(behind):
     bridge = behind()
     connect(bridge, text()[:-2]).close()
     line = bridge.wait_log("PROXY header refused")[0]
-    assert "ended within the PROXY header" in line["message"]
+    assert "ended within the PROXY header" in line["cause"]
 
 
 def test_without_proxy_from_no_header_is_read(start_bridge, fake):

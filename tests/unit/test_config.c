@@ -59,6 +59,8 @@ static const char full[] = "listen:\n"
 			   "log:\n"
 			   "  format: json\n"
 			   "  level: debug\n"
+			   "  addresses: hashed\n"
+			   "  trace: [joe, \"*@example.net\"]\n"
 			   "web:\n"
 			   "  address: \"127.0.0.1:9111\"\n"
 			   "  host-names: [status.example.com]\n";
@@ -102,6 +104,11 @@ static void test_every_listener_and_certificate_is_understood(void **state)
 	assert_true(config_networks_contain(&config->listeners[1].proxy_from, &outside));
 	assert_false(config_networks_contain(&config->listeners[1].proxy_from, &inside));
 	assert_int_equal(config->minimum_tls, TLS_1_3);
+	assert_int_equal(config->log_addresses, CONFIG_ADDRESSES_HASHED);
+	assert_true(config_is_traced(config, bytes_of("JOE")));
+	assert_true(config_is_traced(config, bytes_of("ann@example.net")));
+	assert_false(config_is_traced(config, bytes_of("joel")));
+	assert_false(config_is_traced(config, bytes_of("")));
 	assert_int_equal(config->certificate_count, 3);
 	assert_string_equal(config->certificates[1].certificate, pem);
 	assert_string_equal(config->certificates[2].key, pem);
@@ -470,7 +477,8 @@ static void test_the_description_names_every_effective_value(void **state)
 		"upstream-sign-in 56s, drain ",
 		"limits: connect 500ms, tls 9s, authenticate 8s, command 7s\n",
 		"limits: minimum-rate 2048 octets a second, sign-in-delay 1s..3s\n",
-		"log: json, level debug\n",
+		"log: json, level debug, addresses hashed\n",
+		"log: the dialogue of \"*@example.net\"\n",
 	};
 	struct buffer out = { .max = 65536 };
 	(void)state;

@@ -231,6 +231,9 @@ static void test_words_and_truth_values_are_checked(void **state)
 		      "mean \"careful\"?");
 	route_refused("forward-client: ip", "routes[0].forward-client: is \"none\"");
 	route_refused("when-locked: Share", "did you mean \"share\"?");
+	refused(ROUTE "log: {addresses: none}\n",
+		"log.addresses: is \"full\", \"truncated\" or \"hashed\"");
+	refused(ROUTE "log: {trace: [\"\"]}\n", "log.trace[0]: is empty");
 	refused(ROUTE "tls: {minimum: 1.4}\n", "tls.minimum: is \"1.2\" or \"1.3\"");
 	refused(ROUTE "tls: {minimum: 1.0}\n", "legacy-tls-from");
 	refused(ROUTE "tls: {minimum: 1.1}\n", "legacy-tls-from");
