@@ -134,9 +134,39 @@ def s_client(bridge, source, *options):
     port = bridge.port("implicit")
     done = subprocess.run(
         ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-bind", f"{source}:0",
-         "-cipher", "ALL:@SECLEVEL=0", "-quiet", *options],
+         *([] if "-cipher" in options else ["-cipher", "ALL:@SECLEVEL=0"]), "-quiet",
+         *options],
         input=b"QUIT\r\n", capture_output=True, check=False, timeout=30 * net.slow_factor())
     return (done.stdout + done.stderr).decode(errors="replace")
+
+
+# What docker/clients.md says of each age, by what these clients offer (their ciphers that
+# OpenSSL still has, in their order).
+AGES = {
+    "Windows Vista, 7": (["-tls1", "-cipher", "AES128-SHA:AES256-SHA:ECDHE-ECDSA-AES128-SHA:"
+                          "ECDHE-RSA-AES128-SHA:@SECLEVEL=0"], "legacy"),
+    "Android 2": (["-tls1", "-cipher", "AES128-SHA:AES256-SHA:DHE-RSA-AES128-SHA:@SECLEVEL=0"],
+                  "legacy"),
+    "Java 6": (["-tls1", "-cipher", "AES128-SHA:DHE-RSA-AES128-SHA:@SECLEVEL=0"], "legacy"),
+    "OS X 10.6": (["-tls1", "-cipher", "AES128-SHA:AES256-SHA:ECDHE-RSA-AES128-SHA:"
+                   "@SECLEVEL=0"], "legacy"),
+    "Java 8": (["-tls1_2", "-cipher", "ECDHE-RSA-AES128-SHA256:AES128-SHA256"], "any"),
+    "Windows 10": (["-tls1_2", "-cipher", "ECDHE-ECDSA-AES256-GCM-SHA384:"
+                    "ECDHE-RSA-AES256-GCM-SHA384"], "any"),
+}
+
+
+@pytest.mark.parametrize("client", AGES)
+def test_clients_of_each_age_get_what_the_documentation_says(start_bridge, fake, pki, client):
+    options, network = AGES[client]
+    pairs = [pki.leaf(f"age-{kind}", key_type=kind) for kind in ("ec", "rsa")]
+    bridge = start_bridge({
+        "listen": [{"address": "0.0.0.0:0", "tls": "implicit", "legacy-tls-from": [OLD],
+                    "certificates": [{"certificate": one.chain, "key": one.key}
+                                     for one in pairs]}],
+        "routes": [{"match": "*", "server": fake.url}]}, tls=pki)
+    assert "+OK popbridge" in s_client(bridge, OLD, *options)
+    assert ("+OK popbridge" in s_client(bridge, NEW, *options)) == (network == "any")
 
 
 def test_a_client_made_to_fall_back_is_told(legacy):
