@@ -55,6 +55,22 @@ bool master_can_use(const struct config *config, struct failure *failure)
 	return true;
 }
 
+/* Better said now than found out on a busy day. */
+static void compare_limits(const struct roster *roster)
+{
+	const uint64_t room =
+		(uint64_t)roster->slot_count * service_capacity(roster->setting.config);
+
+	if (room < roster->setting.config->limits.sessions) {
+		log_say(LOG_WARNING, "too few descriptors",
+			"limits.sessions is %" PRIu32 ", but the limit of open files "
+			"leaves room for %" PRIu64 " in %zu workers; raise it "
+			"(LimitNOFILE, ulimit -n) or lower limits.sessions",
+			roster->setting.config->limits.sessions, room,
+			roster->slot_count);
+	}
+}
+
 static void take_setting(struct roster *roster, struct config *config, int text_fd)
 {
 	if (roster->setting.config) {
@@ -68,6 +84,7 @@ static void take_setting(struct roster *roster, struct config *config, int text_
 	for (size_t i = 0; i < config->route_count; i++) {
 		metrics_add_route(config->routes[i].match, config->routes[i].server);
 	}
+	compare_limits(roster);
 	metrics_set(METRICS_RELOAD_BROKEN, 0);
 	metrics_set(METRICS_FILES_BROKEN, 0);
 }
@@ -282,22 +299,6 @@ SUSPENDS static void run(void *argument)
 	master->result = started ? 0 : 1;
 }
 
-/* Better said at the start than found out on a busy day. */
-static void compare_limits(const struct roster *roster)
-{
-	const uint64_t room =
-		(uint64_t)roster->slot_count * service_capacity(roster->setting.config);
-
-	if (room < roster->setting.config->limits.sessions) {
-		log_say(LOG_WARNING, "too few descriptors",
-			"limits.sessions is %" PRIu32 ", but the limit of open files "
-			"leaves room for %" PRIu64 " in %zu workers; raise it "
-			"(LimitNOFILE, ulimit -n) or lower limits.sessions",
-			roster->setting.config->limits.sessions, room,
-			roster->slot_count);
-	}
-}
-
 /* Without it there would be no metrics, and no descriptor for START. */
 static void begin_counting(struct roster *roster)
 {
@@ -382,7 +383,6 @@ int master_run(const struct source *source, struct config *config, int text_fd)
 	descriptors_raise_limit();
 	begin_counting(&master.roster);
 	take_setting(&master.roster, config, text_fd);
-	compare_limits(&master.roster);
 	if (getrandom(master.roster.key, CONTROL_KEY_BYTES, 0) != CONTROL_KEY_BYTES) {
 		abort();
 	}
@@ -412,7 +412,6 @@ int master_resume(const struct source *source, const struct handover *handover,
 	memcpy(master.roster.key, handover->key, CONTROL_KEY_BYTES);
 	begin_counting(&master.roster);
 	take_setting(&master.roster, config, handover->text_fd);
-	compare_limits(&master.roster);
 	doors_adopt(&master.roster.doors, config, handover->slot_count,
 		    handover->sockets);
 	privilege_never_gain(); // what was kept over the exec is no role's

@@ -56,7 +56,8 @@ routes:
 limits: {{{limits}}}
 log: {{level: warning}}
 """
-    EASY = "sessions: 19000, sessions-per-address: 19000, sign-in-delay: off"
+    EASY = ("sessions: 19000, sessions-per-address: 19000, accept-rate: 100000, "
+            "sign-in-delay: off")
 
     def __init__(self, upstream_port, limits=EASY):
         super().__init__("scale", 0, "tls", 8)

@@ -59,7 +59,7 @@ listen:
 tls: {{certificate: {tls}/server.pem, key: {tls}/server.key}}
 routes:
   - {{match: "*", server: "{scheme}://127.0.0.1:{upstream}"{trust}}}
-limits: {{sessions-per-address: 10000, sign-in-delay: off}}
+limits: {{sessions-per-address: 10000, accept-rate: 100000, sign-in-delay: off}}
 log: {{level: warning}}
 """
     _SCHEMES = {"none": "imap", "stls": "imap+starttls", "tls": "imaps"}
