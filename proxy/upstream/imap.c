@@ -284,8 +284,9 @@ unsigned imap_next_tag(struct imap *imap)
 }
 
 /* Into the stream's buffer: it is flushed when somebody waits for an answer. */
-SUSPENDS static bool send_line(struct imap *imap, const char *format, va_list arguments,
-			       struct failure *failure)
+__attribute__((format(printf, 2, 0))) SUSPENDS static bool
+send_line(struct imap *imap, const char *format, va_list arguments,
+	  struct failure *failure)
 {
 	struct buffer command;
 	char *text = NULL;
