@@ -7,6 +7,7 @@
 
 #include "protocol/imap_mailbox_name.h"
 #include "proxy/base/log.h"
+#include "proxy/mailbox/index.h"
 
 #include <ctype.h>
 #include <inttypes.h>
@@ -24,28 +25,32 @@ static bool hides_deleted(const struct maildrop *maildrop)
 	       !(maildrop->capabilities & IMAP_UIDPLUS);
 }
 
-/* The same maildrop under any spelling of its user has one name. */
+/* In lower case it is the same for all spellings of its user. */
 static bool write_name(const struct maildrop *maildrop, struct buffer *out)
 {
 	const struct config_route *route = maildrop->upstream->route;
 
-	if (!buffer_printf(out, "%s:%u\n%s\n", route->host, route->port,
-			   maildrop->user.at) ||
-	    !imap_mailbox_name_encode(bytes_of(maildrop->folder), out)) {
-		return false;
-	}
-	for (size_t i = 0; i < out->len; i++) {
-		out->data[i] = (char)tolower((unsigned char)out->data[i]);
-	}
-	return true;
+	return buffer_printf(out, "%s:%u\n%s\n", route->host, route->port,
+			     maildrop->user.at) &&
+	       imap_mailbox_name_encode(bytes_of(maildrop->folder), out);
 }
 
+static void lower(struct buffer *text)
+{
+	for (size_t i = 0; i < text->len; i++) {
+		text->data[i] = (char)tolower((unsigned char)text->data[i]);
+	}
+}
+
+/* For an index, spellings count: they may be different users, or folders. */
 static bool name(struct maildrop *maildrop, struct failure *failure)
 {
 	struct buffer text;
 
 	buffer_init(&text, NAME_MAX_BYTES);
 	if (write_name(maildrop, &text)) {
+		maildrop->exact_name = memory_copy_text(buffer_bytes(&text));
+		lower(&text);
 		maildrop->name = memory_copy_text(buffer_bytes(&text));
 	}
 	buffer_release(&text);
@@ -169,11 +174,44 @@ SUSPENDS static bool select_folder(struct maildrop *maildrop, struct failure *fa
 	return imap_select(maildrop->imap, maildrop->folder, &maildrop->mailbox, failure);
 }
 
+/* Hidden messages are not in the snapshot, but in the folder. */
+void maildrop_keep_index(const struct maildrop *maildrop)
+{
+	struct buffer index;
+
+	if (!maildrop->indexes || maildrop->snapshot.hidden > 0) {
+		return;
+	}
+	buffer_init(&index, INDEX_OCTETS_MAX);
+	if (maildrop->snapshot.uidnext == 0 ||
+	    !index_encode(&maildrop->snapshot, &index)) {
+		buffer_clear(&index);
+	}
+	index_shelf_keep(maildrop->indexes, bytes_of(maildrop->exact_name),
+			 buffer_bytes(&index));
+	buffer_release(&index);
+}
+
 SUSPENDS static bool build_snapshot(struct maildrop *maildrop, struct failure *failure)
 {
-	return snapshot_build(&maildrop->snapshot, maildrop->imap, &maildrop->mailbox,
-			      &maildrop->upstream->route->unique_id,
-			      hides_deleted(maildrop), failure);
+	const struct bytes index =
+		maildrop->indexes ? index_shelf_find(maildrop->indexes,
+						     bytes_of(maildrop->exact_name))
+				  : (struct bytes){ 0 };
+	bool changed;
+	const bool built = snapshot_build(
+		&maildrop->snapshot, maildrop->imap, &maildrop->mailbox,
+		&maildrop->upstream->route->unique_id, index, &changed, failure);
+
+	if (changed) {
+		maildrop_keep_index(maildrop);
+	}
+	if (!built) {
+		snapshot_release(&maildrop->snapshot);
+		return false;
+	}
+	return !hides_deleted(maildrop) ||
+	       snapshot_hide_deleted(&maildrop->snapshot, maildrop->imap, failure);
 }
 
 /*
@@ -194,6 +232,7 @@ SUSPENDS static bool list_parked(struct maildrop *maildrop, uint64_t deadline_ms
 	}
 	log_say(LOG_DEBUG, "parked connection given up", "session %s: %s",
 		maildrop->client.session_id, why.text);
+	snapshot_release(&maildrop->snapshot);
 	maildrop_drop_connection(maildrop);
 	return false;
 }
@@ -261,6 +300,7 @@ SUSPENDS bool maildrop_open(struct maildrop *maildrop,
 		.keeper = request->keeper,
 		.account = request->account,
 		.parking = request->parking,
+		.indexes = request->indexes,
 	};
 	secret_set(&maildrop->user, request->user);
 	secret_set(&maildrop->secret, request->secret);
@@ -449,6 +489,7 @@ SUSPENDS void maildrop_close(struct maildrop *maildrop)
 	snapshot_release(&maildrop->snapshot);
 	secret_release(&maildrop->secret);
 	secret_release(&maildrop->user);
+	free(maildrop->exact_name);
 	free(maildrop->name);
 	free(maildrop->folder);
 	*maildrop = (struct maildrop){ 0 };

@@ -8,6 +8,7 @@
 
 #include "proxy/base/memory.h"
 #include "proxy/ipc/keeper_client.h"
+#include "proxy/mailbox/index_shelf.h"
 #include "proxy/mailbox/parking.h"
 #include "proxy/mailbox/prefetch.h"
 #include "proxy/mailbox/snapshot.h"
@@ -18,6 +19,7 @@ struct maildrop_request {
 	struct keeper_client *keeper; // NULL: nothing is locked; outlives the maildrop
 	struct bytes account;         // the POP3 user; outlives the maildrop
 	struct parking *parking;      // outlives it, too; NULL: nothing is parked
+	struct index_shelf *indexes;  // the same
 	enum sasl_mechanism mechanism;
 	struct bytes user;   // the upstream user
 	struct bytes secret; // password or token
@@ -32,9 +34,11 @@ struct maildrop {
 	struct secret secret;         // kept to reconnect, wiped at the end
 	char *folder;                 // owned
 	char *name;                   // owned: canonical, what the lock is for
+	char *exact_name;             // owned: whose index
 	struct keeper_client *keeper; // borrowed
 	struct bytes account;         // borrowed
 	struct parking *parking;      // borrowed
+	struct index_shelf *indexes;  // borrowed
 	struct imap_client client;
 	struct imap *imap;    // owned; NULL: lost, not yet needed again
 	uint64_t verified_ms; // when the server judged the credential
@@ -83,6 +87,9 @@ SUSPENDS void maildrop_keep_alive(struct maildrop *maildrop);
 
 /* Give memory back before waiting for the client. */
 void maildrop_rest(struct maildrop *maildrop);
+
+/* After deletions were proven: the next sign-in need not look for them. */
+void maildrop_keep_index(const struct maildrop *maildrop);
 
 /* The session is over: keep the connection for the next one, where it is fit for it. */
 void maildrop_park(struct maildrop *maildrop);

@@ -1,5 +1,6 @@
 /*
- * Building goes well when the rows of one FETCH are as many as SELECT counted. What can
+ * Building goes well when the rows of the index and of one FETCH, of what is new, are as
+ * many as SELECT counted; without anything new there is no FETCH. What can
  * go wrong: messages come and go meanwhile, the server lies or cuts the list short. Then
  * one UID SEARCH decides what exists; where the two still differ, no list at all is
  * better than a short one, since clients forget unique-ids that are missing from it.
@@ -7,6 +8,7 @@
 #include "proxy/mailbox/snapshot.h"
 
 #include "proxy/base/memory.h"
+#include "proxy/mailbox/index.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,10 +17,11 @@
 
 #define IDS_MAX (256u * 1024 * 1024)
 #define ROOM_FIRST 64
+#define FIRST_UID 1
 #define MESSAGES_MAX 4000000u // 64 MB of the memory all sessions share
 
-static enum pop3_unique_id_source
-identity_of(const struct pop3_unique_id_template *template)
+enum pop3_unique_id_source
+snapshot_identity(const struct pop3_unique_id_template *template)
 {
 	if (pop3_unique_id_uses(template, POP3_UNIQUE_ID_GM_MSGID)) {
 		return POP3_UNIQUE_ID_GM_MSGID;
@@ -100,16 +103,20 @@ static void order(struct snapshot *snapshot)
 	snapshot->count = kept;
 }
 
+/* From this UID on, as far as SELECT counted. */
 SUSPENDS static bool fetch_rows(struct snapshot *snapshot, struct imap *imap,
-				struct failure *failure)
+				uint32_t from, struct failure *failure)
 {
-	const enum pop3_unique_id_source identity = identity_of(snapshot->unique_id);
+	const enum pop3_unique_id_source identity =
+		snapshot_identity(snapshot->unique_id);
 	struct imap_row row;
 	enum imap_step step;
 	char set[32];
 
 	if (snapshot->uidnext > 1) {
-		snprintf(set, sizeof(set), "1:%" PRIu32, snapshot->uidnext - 1);
+		/* Never from:*, which names the last message even below from. */
+		snprintf(set, sizeof(set), "%" PRIu32 ":%" PRIu32, from,
+			 snapshot->uidnext - 1);
 	} else {
 		snprintf(set, sizeof(set), "1:*");
 	}
@@ -242,12 +249,24 @@ SUSPENDS static bool reconcile(struct snapshot *snapshot, struct imap *imap,
 			      "then look at the IMAP server");
 }
 
-SUSPENDS static bool hide(struct snapshot *snapshot, struct imap *imap,
-			  struct failure *failure)
+static void sum_octets(struct snapshot *snapshot)
 {
+	snapshot->octets = 0;
+	for (uint32_t i = 0; i < snapshot->count; i++) {
+		snapshot->octets += snapshot->messages[i].octets;
+	}
+}
+
+SUSPENDS bool snapshot_hide_deleted(struct snapshot *snapshot, struct imap *imap,
+				    struct failure *failure)
+{
+	const uint32_t before = snapshot->count;
 	struct imap_range range;
 	enum imap_step step;
 
+	if (snapshot->count == 0) {
+		return true;
+	}
 	if (!imap_search_start(imap, "DELETED", failure)) {
 		return false;
 	}
@@ -255,6 +274,8 @@ SUSPENDS static bool hide(struct snapshot *snapshot, struct imap *imap,
 		tick(snapshot, &range);
 	}
 	keep(snapshot, false);
+	snapshot->hidden = before - snapshot->count;
+	sum_octets(snapshot);
 	return step == IMAP_END;
 }
 
@@ -262,7 +283,7 @@ static bool check_unique_ids(const struct snapshot *snapshot, struct failure *fa
 {
 	char id[POP3_UNIQUE_ID_MAX];
 
-	if (identity_of(snapshot->unique_id) == POP3_UNIQUE_ID_UID) {
+	if (snapshot_identity(snapshot->unique_id) == POP3_UNIQUE_ID_UID) {
 		return true; // UID and UIDVALIDITY always make one
 	}
 	for (uint32_t i = 0; i < snapshot->count; i++) {
@@ -276,31 +297,71 @@ static bool check_unique_ids(const struct snapshot *snapshot, struct failure *fa
 	return true;
 }
 
-static void sum_octets(struct snapshot *snapshot)
+void snapshot_forget_rows(struct snapshot *snapshot)
 {
-	snapshot->octets = 0;
-	for (uint32_t i = 0; i < snapshot->count; i++) {
-		snapshot->octets += snapshot->messages[i].octets;
-	}
+	free(snapshot->messages);
+	snapshot->messages = NULL;
+	snapshot->count = 0;
+	snapshot->room = 0;
+	buffer_clear(&snapshot->ids);
 }
 
-SUSPENDS static bool build(struct snapshot *snapshot, struct imap *imap,
-			   bool hide_deleted, struct failure *failure)
+/* The rows from this UID on to those below it, and what exists must be what is listed. */
+SUSPENDS static bool complete(struct snapshot *snapshot, struct imap *imap, uint32_t from,
+			      struct failure *failure)
 {
-	if (!fetch_rows(snapshot, imap, failure) || !reconcile(snapshot, imap, failure)) {
+	const bool nothing_new = snapshot->uidnext != 0 && from >= snapshot->uidnext;
+
+	return (nothing_new || fetch_rows(snapshot, imap, from, failure)) &&
+	       reconcile(snapshot, imap, failure);
+}
+
+/*
+ * UIDs grow, so with the same UIDVALIDITY, UIDNEXT and number of messages nothing has
+ * come and nothing has gone since the index was made (RFC 9051 2.3.1.1). When anything
+ * does not fit, the whole folder is listed as if there were no index.
+ */
+SUSPENDS static bool build(struct snapshot *snapshot, struct imap *imap,
+			   struct bytes index, bool *changed, struct failure *failure)
+{
+	uint32_t from = FIRST_UID;
+	const bool known = snapshot->uidnext != 0 && index_decode(index, snapshot, &from);
+	const uint32_t before = snapshot->count;
+
+	if (known && complete(snapshot, imap, from, failure)) {
+		*changed = from != snapshot->uidnext || before != snapshot->count;
+	} else if (known && imap_is_lost(imap)) {
 		return false;
-	}
-	if (hide_deleted && !hide(snapshot, imap, failure)) {
-		return false;
+	} else {
+		snapshot_forget_rows(snapshot);
+		*changed = true;
+		if (!complete(snapshot, imap, FIRST_UID, failure)) {
+			return false;
+		}
 	}
 	sum_octets(snapshot);
 	return check_unique_ids(snapshot, failure);
 }
 
+/*
+ * What has come of a list that was cut off is an index up to its last UID: a client that
+ * gives up before a large folder is listed would make it begin anew each time. Rows that
+ * are missing in between would make the counts differ.
+ */
+static bool is_begun(struct snapshot *snapshot)
+{
+	if (snapshot->uidnext == 0 || snapshot->count == 0) {
+		return false;
+	}
+	order(snapshot);
+	snapshot->uidnext = snapshot->messages[snapshot->count - 1].imap_uid + 1;
+	return true;
+}
+
 SUSPENDS bool snapshot_build(struct snapshot *snapshot, struct imap *imap,
 			     const struct imap_mailbox *mailbox,
 			     const struct pop3_unique_id_template *unique_id,
-			     bool hide_deleted, struct failure *failure)
+			     struct bytes index, bool *changed, struct failure *failure)
 {
 	*snapshot = (struct snapshot){
 		.uidvalidity = mailbox->uidvalidity,
@@ -310,6 +371,7 @@ SUSPENDS bool snapshot_build(struct snapshot *snapshot, struct imap *imap,
 		.unique_id = unique_id,
 	};
 	buffer_init(&snapshot->ids, IDS_MAX);
+	*changed = true;
 	if (mailbox->exists == 0) {
 		return true;
 	}
@@ -318,11 +380,14 @@ SUSPENDS bool snapshot_build(struct snapshot *snapshot, struct imap *imap,
 				   "the folder has %" PRIu32 " messages, more than %u",
 				   mailbox->exists, MESSAGES_MAX);
 	}
-	if (!build(snapshot, imap, hide_deleted, failure)) {
-		snapshot_release(snapshot);
-		return false;
+	if (build(snapshot, imap, index, changed, failure)) {
+		return true;
 	}
-	return true;
+	*changed = imap_is_lost(imap) && is_begun(snapshot);
+	if (!*changed) {
+		snapshot_release(snapshot);
+	}
+	return false;
 }
 
 static bool same_row(const struct snapshot *snapshot, const struct imap_row *row,
@@ -440,7 +505,8 @@ size_t snapshot_unique_id(const struct snapshot *snapshot, const struct message 
 		.imap_uid = message->imap_uid,
 		.uidvalidity = snapshot->uidvalidity,
 	};
-	const enum pop3_unique_id_source identity = identity_of(snapshot->unique_id);
+	const enum pop3_unique_id_source identity =
+		snapshot_identity(snapshot->unique_id);
 
 	if (identity == POP3_UNIQUE_ID_GM_MSGID) {
 		memcpy(&values.gm_msgid, snapshot->ids.data + message->extra,

@@ -24,6 +24,7 @@ struct snapshot {
 	uint32_t count;
 	uint32_t room;
 	uint32_t deleted; // how many are marked
+	uint32_t hidden;  // how many snapshot_hide_deleted() took out
 	uint64_t octets;  // of those not marked
 	uint32_t uidvalidity;
 	uint32_t uidnext;                                // 0: unknown
@@ -35,13 +36,25 @@ struct snapshot {
 
 /*
  * Build it from the folder that was just selected. Fails closed: the rows must be
- * exactly the messages that exist, else FAILURE_TEMPORARY. hide_deleted: messages
- * flagged \Deleted are left out.
+ * exactly the messages that exist, else FAILURE_TEMPORARY. index: what index_encode()
+ * made of an earlier one, or nothing; not touched once this suspends. *changed: this one
+ * is another. On failure it is a part, good for nothing but an index, to be released.
  */
 SUSPENDS bool snapshot_build(struct snapshot *snapshot, struct imap *imap,
 			     const struct imap_mailbox *mailbox,
 			     const struct pop3_unique_id_template *unique_id,
-			     bool hide_deleted, struct failure *failure);
+			     struct bytes index, bool *changed, struct failure *failure);
+
+/* Leave out the messages flagged \Deleted. */
+SUSPENDS bool snapshot_hide_deleted(struct snapshot *snapshot, struct imap *imap,
+				    struct failure *failure);
+
+/* What besides the UID the unique-id is made of. */
+enum pop3_unique_id_source
+snapshot_identity(const struct pop3_unique_id_template *template);
+
+/* As before it was built. */
+void snapshot_forget_rows(struct snapshot *snapshot);
 
 /*
  * After a reconnect: does every UID still mean the same? Same UIDVALIDITY, no UIDNEXT

@@ -5,6 +5,7 @@
 #define PROXY_SESSION_SERVICE_H
 
 #include "proxy/ipc/keeper_client.h"
+#include "proxy/mailbox/index_shelf.h"
 #include "proxy/mailbox/parking.h"
 #include "proxy/rt/keyed_hash.h"
 #include "proxy/upstream/upstream.h"
@@ -31,6 +32,7 @@ struct service {
 	struct service_tls *tls;      // owned; one per listener, same order
 	struct upstream *upstreams;   // owned; one per route, same order
 	struct keeper_client *keeper; // borrowed; NULL: no locks, no throttle
+	struct index_shelf *indexes;  // owned
 	struct parking *parking;      // borrowed; NULL: no connection is kept
 	struct session *sessions;     // session::next, every session that runs
 	uint32_t session_count;

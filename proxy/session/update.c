@@ -50,6 +50,9 @@ SUSPENDS void update(struct session *session)
 	count_commit(session, since_ms);
 	session->committing = false;
 	if (result == COMMIT_DONE) {
+		if (session->maildrop.snapshot.deleted > 0) {
+			maildrop_keep_index(&session->maildrop);
+		}
 		maildrop_park(&session->maildrop);
 	}
 	/* Before the answer: the client may sign in again as soon as it has it. */

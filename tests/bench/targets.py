@@ -6,8 +6,11 @@ no server but raw IMAP.
 
 import os
 import shutil
+import signal
 import subprocess
+import time
 
+import accounting
 import state
 import upstream
 from state import MAIL_UID, path, run, target_port, upstream_port
@@ -78,6 +81,20 @@ log: {{level: warning}}
             self.folder + "/pid", self.folder + "/log")
         self.root = self.process.pid
         state.wait_port(self.port)
+
+    def _workers(self):
+        return {pid for pid in accounting.tree(self.root)
+                if "\0--role\0worker\0" in accounting.read(f"/proc/{pid}/cmdline")}
+
+    def forget(self, user):
+        """The workers remember; a reload replaces them."""
+        before = self._workers()
+        os.kill(self.root, signal.SIGHUP)
+        deadline = time.monotonic() + 20
+        while before & self._workers():
+            if time.monotonic() > deadline:
+                raise OSError("popbridge does not reload")
+            time.sleep(0.05)
 
     def stop(self):
         if self.root:

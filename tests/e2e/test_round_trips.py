@@ -60,6 +60,139 @@ def test_a_sign_in_asks_three_times(fake, bridge_to):
         ["ID", "AUTHENTICATE", "SELECT", "UID FETCH"]
 
 
+def poll(bridge):
+    with bridge.signed_in("alice") as client:
+        return client.uidl()
+
+
+def flights_and_commands(fake, bridge):
+    with bridge.signed_in("alice"):
+        connection = fake.connections[-1]
+        return connection.flights, [(command.name, command.rest) for command in fake.commands
+                                    if command.connection == connection.number]
+
+
+def test_a_mailbox_that_did_not_change_is_not_listed(fake, bridge_to):
+    """A cold sign-in: connect, greeting, and twice there and back."""
+    several(fake)
+    bridge = bridge_to(fake.url)
+    first = poll(bridge)
+    flights, commands = flights_and_commands(fake, bridge)
+    assert flights == 2
+    assert [name for name, _ in commands] == ["ID", "AUTHENTICATE", "SELECT"]
+    assert poll(bridge) == first
+
+
+def test_of_a_mailbox_that_grew_only_what_is_new_is_listed(fake, bridge_to):
+    several(fake)
+    bridge = bridge_to(fake.url)
+    poll(bridge)
+    for _ in range(2):
+        fake.mailbox("alice").add(mails.simple("new"))
+    _, commands = flights_and_commands(fake, bridge)
+    assert commands[-1] == ("UID FETCH", b"6:7 (UID RFC822.SIZE)")
+    assert len(poll(bridge)) == COUNT + 2
+
+
+def test_what_vanished_is_found_by_one_search(fake, bridge_to):
+    several(fake)
+    bridge = bridge_to(fake.url)
+    poll(bridge)
+    fake.mailbox("alice").remove(2, 3)
+    _, commands = flights_and_commands(fake, bridge)
+    assert [name for name, _ in commands][3:] == ["UID SEARCH"]
+    assert len(poll(bridge)) == COUNT - 2
+    _, commands = flights_and_commands(fake, bridge)
+    assert [name for name, _ in commands][3:] == []
+
+
+def test_what_was_deleted_here_needs_no_search(fake, bridge_to):
+    several(fake)
+    bridge = bridge_to(fake.url)
+    with bridge.signed_in("alice") as client:
+        client.ok("DELE 2")
+        client.ok("QUIT")
+    _, commands = flights_and_commands(fake, bridge)
+    assert [name for name, _ in commands][3:] == []
+    assert len(poll(bridge)) == COUNT - 1
+
+
+def test_a_list_that_was_cut_off_goes_on_where_it_was(fake, bridge_to):
+    several(fake)
+
+    def cut_off(connection, _tag, _rest):
+        for number in (1, 2, 3):
+            connection.untagged(f"{number} FETCH (UID {number} RFC822.SIZE "
+                                f"{fake.mailbox('alice').find(number).size})")
+        connection.cut("RST")
+
+    fake.on("UID FETCH", cut_off, times=1)
+    bridge = bridge_to(fake.url)
+    with bridge.client() as client:
+        assert client.try_sign_in("alice").startswith(b"-ERR [SYS/TEMP]")
+    _, commands = flights_and_commands(fake, bridge)
+    assert commands[-1] == ("UID FETCH", b"4:5 (UID RFC822.SIZE)")
+    assert len(poll(bridge)) == COUNT
+
+
+def test_a_list_that_was_cut_off_with_holes_is_made_anew(fake, bridge_to):
+    several(fake)
+
+    def cut_off(connection, _tag, _rest):
+        for number in (1, 4):
+            connection.untagged(f"{number} FETCH (UID {number} RFC822.SIZE 9)")
+        connection.cut("RST")
+
+    fake.on("UID FETCH", cut_off, times=1)
+    bridge = bridge_to(fake.url)
+    with bridge.client() as client:
+        client.try_sign_in("alice")
+    with bridge.signed_in("alice") as client:
+        assert client.list() == {n: one.size for n, one in
+                                 enumerate(fake.mailbox("alice").messages, 1)}
+
+
+def test_a_client_that_hangs_up_does_not_stop_the_list(fake, bridge_to):
+    """Old clients give up on a large folder; the next sign-in finds it listed."""
+    several(fake)
+
+    def slow(connection, tag, rest):
+        while client.socket.fileno() >= 0:
+            if fake.is_closing:
+                return True
+        connection.default("UID FETCH", tag, rest)
+        return True
+
+    fake.on("UID FETCH", slow, times=1)
+    bridge = bridge_to(fake.url)
+    client = bridge.client()
+    client.ok("USER alice")
+    client.send(b"PASS secret\r\n")
+    fake.wait_command("UID FETCH")
+    client.reset()
+    bridge.wait_log("session ended")
+    _, commands = flights_and_commands(fake, bridge)
+    assert [name for name, _ in commands] == ["ID", "AUTHENTICATE", "SELECT"]
+
+
+def test_a_server_without_uidnext_is_asked_for_everything(fake, bridge_to):
+    several(fake)
+
+    def without_uidnext(connection, tag, rest):
+        connection.untagged(f"{COUNT} EXISTS")
+        connection.untagged("OK [UIDVALIDITY 5] valid")
+        connection.mailbox = connection.server.mailbox(connection.user)
+        connection.view = list(connection.mailbox.messages)
+        connection.ok(tag)
+        return True
+
+    fake.on("SELECT", without_uidnext)
+    bridge = bridge_to(fake.url)
+    poll(bridge)
+    _, commands = flights_and_commands(fake, bridge)
+    assert commands[-1] == ("UID FETCH", b"1:* (UID RFC822.SIZE)")
+
+
 def test_a_server_that_keeps_its_capabilities_to_itself_is_asked(bridge_to):
     with fake_imap.FakeImap(announce=False) as server:
         assert sign_in_flights(server, bridge_to) == 4
