@@ -77,21 +77,23 @@ static bool take_groups(struct bytes *in, uint64_t *out)
 	return true;
 }
 
+static bool put_text(struct buffer *out, const char *text)
+{
+	const size_t len = strlen(text);
+
+	return len <= UINT8_MAX && put_number(out, len, 1) &&
+	       buffer_append(out, (struct bytes){ text, len });
+}
+
 static bool put_id(const struct snapshot *snapshot, const struct message *message,
 		   enum pop3_unique_id_source identity, struct buffer *out)
 {
-	const char *id = snapshot->ids.data + message->extra;
-
 	if (identity == POP3_UNIQUE_ID_GM_MSGID) {
-		return buffer_append(out, (struct bytes){ id, 8 });
+		return buffer_append(
+			out, (struct bytes){ snapshot->ids.data + message->extra, 8 });
 	}
-	if (identity == POP3_UNIQUE_ID_EMAILID) {
-		const size_t len = strlen(id);
-
-		return len <= UINT8_MAX && put_number(out, len, 1) &&
-		       buffer_append(out, (struct bytes){ id, len });
-	}
-	return true;
+	return identity != POP3_UNIQUE_ID_EMAILID ||
+	       put_text(out, snapshot->ids.data + message->extra);
 }
 
 static bool put_row(const struct snapshot *snapshot, const struct message *message,
