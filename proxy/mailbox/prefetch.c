@@ -79,6 +79,14 @@ static bool is_time_for_more(const struct prefetch *prefetch, const struct imap 
 	       octets_ahead(imap, wanted) <= prefetch->window / 8 * 7;
 }
 
+/* One message may stand out of the window: else a large one would hold up the rest. */
+static bool has_place(const struct prefetch *prefetch, uint64_t ahead,
+		      const struct imap_part *part)
+{
+	return ahead < prefetch->window &&
+	       ahead + imap_part_octets(part) <= PREFETCH_WINDOW_MAX;
+}
+
 SUSPENDS static bool ask_ahead(const struct prefetch *prefetch,
 			       const struct snapshot *snapshot, struct imap *imap,
 			       const struct imap_part *wanted, struct failure *failure)
@@ -94,8 +102,7 @@ SUSPENDS static bool ask_ahead(const struct prefetch *prefetch,
 		};
 
 		if (!imap_body_is_asked(imap, &part)) {
-			if (octets_ahead(imap, wanted) + imap_part_octets(&part) >
-			    prefetch->window) {
+			if (!has_place(prefetch, octets_ahead(imap, wanted), &part)) {
 				break;
 			}
 			if (!imap_body_ask(imap, &part, failure)) {
