@@ -25,7 +25,7 @@ struct prefetch {
 	uint64_t used_ms; // when it last asked for a message
 };
 
-#define PREFETCH_WINDOW_MIN (1024 * 1024)
+#define PREFETCH_WINDOW_MIN (2 * 1024 * 1024)
 #define PREFETCH_WINDOW_MAX (8 * 1024 * 1024)
 
 /* The client asks for this message, length as in struct imap_part. */
