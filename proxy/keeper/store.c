@@ -8,8 +8,8 @@
  * for the disk, only the checkpoint does, and a crash at any moment leaves a store that
  * is whole, if a little old. A crash of the process alone loses nothing committed.
  * Schema changes and erasure are written with synchronous=FULL: what `forget` said is
- * gone must not come back. So will be what somebody was promised (accounts, tokens),
- * once it is kept here.
+ * gone must not come back. So is what somebody was promised: accounts, device passwords,
+ * tokens. That a device password was used is not.
  */
 #include "proxy/keeper/store_internal.h"
 
@@ -49,6 +49,9 @@ static const struct store_sql *const subjects[STORE_SUBJECTS] = {
 	[STORE_LEGACY] = &store_legacy_sql,
 	[STORE_LEFTOVERS] = &store_leftovers_sql,
 	[STORE_FORGET] = &store_forget_sql,
+	[STORE_VAULT] = &store_vault_sql,
+	[STORE_REGISTRY] = &store_registry_sql,
+	[STORE_DEVICES] = &store_devices_sql,
 };
 
 bool store_commit(struct store *store)
@@ -64,6 +67,20 @@ bool store_commit(struct store *store)
 	}
 	store->lost_some = false;
 	return !lost;
+}
+
+bool store_begin_durable(struct store *store)
+{
+	store_commit(store); // what that lost was logged
+	return store_execute(store, "PRAGMA synchronous = FULL");
+}
+
+bool store_commit_durably(struct store *store)
+{
+	const bool done = store_commit(store);
+
+	store_execute(store, "PRAGMA synchronous = NORMAL");
+	return done;
 }
 
 static bool prepare_subject(struct store *store, enum store_subject subject)

@@ -96,14 +96,12 @@ static bool erase(struct store *store, struct bytes account,
 bool store_forget(struct store *store, struct bytes account,
 		  struct store_forgotten forgotten[STORE_FORGOTTEN])
 {
-	store_commit(store); // what others lost was logged
-	bool done = store_execute(store, "PRAGMA synchronous = FULL");
+	bool done = store_begin_durable(store);
 
 	done = erase(store, account, forgotten) && done;
-	done = store_commit(store) && done;
+	done = store_commit_durably(store) && done;
 	/* The log still has what was overwritten until a checkpoint empties it. */
 	done = store_execute(store, "PRAGMA wal_checkpoint(TRUNCATE)") && done;
-	store_execute(store, "PRAGMA synchronous = NORMAL");
 	return done;
 }
 

@@ -7,6 +7,9 @@
  * store_failures.c    what -ERRs were about
  * store_legacy.c      who still uses old TLS, or none
  * store_leftovers.c   messages flagged and not removed
+ * store_registry.c    registered accounts: where their mail is, how they sign in there
+ * store_devices.c     device passwords
+ * vault.c             sealed secrets, and the keys that open them
  * store_forget.c      what goes: on request and with time
  * store_schema.c      the tables, version by version
  */
@@ -26,6 +29,9 @@ enum store_subject {
 	STORE_LEGACY,
 	STORE_LEFTOVERS,
 	STORE_FORGET,
+	STORE_VAULT,
+	STORE_REGISTRY,
+	STORE_DEVICES,
 	STORE_SUBJECTS
 };
 
@@ -41,6 +47,9 @@ extern const struct store_sql store_failures_sql;
 extern const struct store_sql store_legacy_sql;
 extern const struct store_sql store_leftovers_sql;
 extern const struct store_sql store_forget_sql;
+extern const struct store_sql store_vault_sql;
+extern const struct store_sql store_registry_sql;
+extern const struct store_sql store_devices_sql;
 
 struct store {
 	sqlite3 *db;
@@ -50,6 +59,7 @@ struct store {
 	uint64_t failing; // accounts that never signed in rightly: at least that many
 	uint64_t failures_noted; // since the start
 	bool is_prepared;
+	bool in_batch; // registry_begin() was called, registry_end() not yet
 	sqlite3_stmt *statements[STORE_SUBJECTS][STORE_STATEMENTS_MAX];
 };
 
@@ -81,6 +91,12 @@ uint64_t store_number(sqlite3_stmt *row, int place);
 struct bytes store_text(sqlite3_stmt *row, int place); // until the next step
 void store_address(sqlite3_stmt *row, int place,
 		   unsigned char out[KEEPER_ADDRESS_BYTES]); // zeros: none
+
+/*
+ * What follows, until store_commit_durably(), is on the disk when that returns true.
+ */
+bool store_begin_durable(struct store *store);
+bool store_commit_durably(struct store *store);
 
 /* store_accounts.c */
 

@@ -54,6 +54,21 @@ static const char *const steps[] = {
 	" account BLOB NOT NULL, last_s INTEGER NOT NULL,"
 	" UNIQUE(maildrop, uidvalidity, uids));"
 	"CREATE INDEX leftovers_by_age ON leftovers(last_s);",
+	/* 3: registered accounts, their device passwords, sealed secrets. */
+	"CREATE TABLE vault_keys(id INTEGER PRIMARY KEY, wrapped BLOB NOT NULL);"
+	"CREATE TABLE registered(account BLOB PRIMARY KEY, route BLOB NOT NULL,"
+	" mailbox BLOB NOT NULL, signs_in_as BLOB NOT NULL, aliases BLOB NOT NULL,"
+	" kind INTEGER NOT NULL, provider BLOB NOT NULL, version INTEGER NOT NULL,"
+	" secret BLOB NOT NULL, access BLOB NOT NULL, access_from_s INTEGER NOT NULL,"
+	" access_until_s INTEGER NOT NULL, consent INTEGER NOT NULL,"
+	" consent_text BLOB NOT NULL, consent_since_s INTEGER NOT NULL,"
+	" consent_until_s INTEGER NOT NULL, created_s INTEGER NOT NULL) WITHOUT ROWID;"
+	"CREATE TABLE device_passwords(account BLOB NOT NULL, id INTEGER NOT NULL,"
+	" label BLOB NOT NULL, kind INTEGER NOT NULL, proof BLOB NOT NULL,"
+	" rights INTEGER NOT NULL, folder BLOB NOT NULL, networks BLOB NOT NULL,"
+	" until_s INTEGER NOT NULL, created_s INTEGER NOT NULL,"
+	" last_s INTEGER NOT NULL, last_address BLOB NOT NULL,"
+	" PRIMARY KEY(account, id)) WITHOUT ROWID;",
 };
 
 const struct store_schema store_schema = { steps, sizeof(steps) / sizeof(*steps) };
