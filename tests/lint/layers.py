@@ -24,6 +24,7 @@ LIBRARIES = [
     (r"libetpan/", {"proxy/upstream"}),
     (r"sqlite3\.h", {"proxy/keeper"}),
     (r"(curl/|jansson\.h)", {"proxy/oauth"}),
+    (r"crypt\.h", {"proxy/keeper"}),
     (r"microhttpd\.h", {"proxy/web"}),
     (r"(cyaml/|yaml\.h)", {"proxy/config"}),
 ]
