@@ -188,3 +188,21 @@ bool config_networks_contain(const struct config_networks *networks,
 	}
 	return false;
 }
+
+bool config_network_is(struct bytes text, const char **why)
+{
+	struct config_network network;
+
+	return config_network_parse(text, &network, why);
+}
+
+bool config_network_has(struct bytes text, const unsigned char octets[16])
+{
+	struct config_network network;
+	struct address address;
+	const char *ignored;
+
+	address_from_octets(octets, 16, 0, &address);
+	return config_network_parse(text, &network, &ignored) &&
+	       address_in_network(&address, &network.address, network.prefix_bits);
+}

@@ -205,6 +205,13 @@ bool config_is_for_this_host(const struct config_listener *listener);
 bool config_networks_contain(const struct config_networks *networks,
 			     const struct address *address);
 
+/*
+ * Of texts that are not in the file: is it a network or an address (*why is what would be
+ * right), and is this address, IPv6 or IPv4 mapped into it, in it?
+ */
+bool config_network_is(struct bytes text, const char **why);
+bool config_network_has(struct bytes text, const unsigned char address[16]);
+
 /* What it understood, as `popbridge check` prints it, defaults included. */
 void config_describe(const struct config *config, struct buffer *out);
 

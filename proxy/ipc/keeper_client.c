@@ -47,6 +47,8 @@ void keeper_question_free(struct question *question)
 	}
 	free(question->text);
 	free(question->set);
+	secret_release(&question->secret);
+	keeper_answer_free(question->proof);
 	free(question);
 }
 
@@ -101,8 +103,11 @@ static bool is_answer_to(const struct question *question,
 	if (question->lock) {
 		return message->type == KEEPER_LOCKED;
 	}
-	return message->type == (question->message.type == KEEPER_ASK_LEFT
-					 ? KEEPER_LEFTOVERS
+	if (question->message.type == KEEPER_ASK_LEFT) {
+		return message->type == KEEPER_LEFTOVERS;
+	}
+	return message->type == (question->message.type == KEEPER_PROVE
+					 ? KEEPER_CREDENTIAL
 					 : KEEPER_VERDICT);
 }
 
@@ -115,7 +120,11 @@ static bool on_answer(struct keeper_client *client, const struct keeper_message 
 		return false;
 	}
 	question->number = message->number;
+	free(question->set);
 	question->set = memory_copy_text(message->set);
+	if (message->type == KEEPER_CREDENTIAL) {
+		question->proof = keeper_answer_copy(message);
+	}
 	if (question->state == QUESTION_GIVEN_UP) {
 		answered_late(client, question);
 		return true;
@@ -173,6 +182,7 @@ static SUSPENDS void receive_all(void *argument)
 				     DEADLINE_NEVER, &failure)) {
 		ok = !client->outbox.is_overrun &&
 		     on_message(client, (struct bytes){ client->packet, len });
+		memory_wipe(client->packet, len); // there may be a secret in it
 		if (!ok) {
 			log_say(LOG_ERROR, "keeper lost", "it breaks the protocol");
 		}

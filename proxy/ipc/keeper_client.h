@@ -6,6 +6,7 @@
 #ifndef PROXY_IPC_KEEPER_CLIENT_H
 #define PROXY_IPC_KEEPER_CLIENT_H
 
+#include "proxy/base/memory.h"
 #include "proxy/ipc/keeper_message.h"
 #include "proxy/rt/stream.h"
 
@@ -70,6 +71,31 @@ struct keeper_sign_in {
 SUSPENDS bool keeper_ask(struct keeper_client *client, const struct keeper_sign_in *who,
 			 uint64_t deadline_ms, uint64_t *delay_ms,
 			 struct failure *failure);
+
+/*
+ * What goes upstream for a client that said this; all owned, zeroed is valid and empty.
+ */
+struct keeper_credential {
+	enum keeper_credential_kind kind;
+	unsigned rights;      // enum keeper_rights
+	struct secret secret; // empty: the client's own password
+	char *mailbox;        // the user upstream
+	char *route;          // which route the user's name is matched as; "": his own
+	char *folder;         // "": the route's
+};
+
+/*
+ * Is the account registered, and is this its password? KEEPER_UNREGISTERED: no, and that
+ * is all. KEEPER_PROVEN: *out. KEEPER_DISPROVEN and KEEPER_UNPROVABLE: *failure, of kind
+ * FAILURE_AUTH, FAILURE_TEMPORARY (no keeper, the provider is down), FAILURE_PERMANENT
+ * (consent is needed), FAILURE_CANCELLED. stamp: for APOP.
+ */
+SUSPENDS enum keeper_proof
+keeper_prove(struct keeper_client *client, const struct keeper_sign_in *who,
+	     enum keeper_prove how, struct bytes stamp, uint64_t deadline_ms,
+	     struct keeper_credential *out, struct failure *failure);
+
+void keeper_credential_release(struct keeper_credential *credential);
 
 /* What came of it. */
 void keeper_tell(struct keeper_client *client, const struct keeper_sign_in *who,

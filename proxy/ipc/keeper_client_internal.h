@@ -4,6 +4,7 @@
  * keeper_client.c           the connection to the keeper, and questions without an answer
  * keeper_client_maildrop.c  maildrop locks, and what was left in maildrops
  * keeper_client_sign_in.c   sign-ins, and what came of sessions
+ * keeper_client_proof.c     passwords of registered accounts
  * keeper_client_operator.c  what an operator wants to know, and wants done
  */
 #ifndef PROXY_IPC_KEEPER_CLIENT_INTERNAL_H
@@ -31,8 +32,10 @@ struct question {
 	struct keeper_message message; // its texts are owned by lock and text
 	uint32_t number;               // the answer
 	char *set;                     // owned; the answer of ASK_LEFT
+	struct keeper_answer *proof;   // owned; the answer of PROVE
 	struct keeper_lock *lock;      // owned while open; NULL: it is about no lock
 	char *text;                    // owned
+	struct secret secret;          // PROVE
 	struct gate answered;
 };
 
@@ -42,6 +45,12 @@ struct kick {
 	uint32_t request;
 	char *account; // owned
 	size_t account_len;
+};
+
+/* A CREDENTIAL, with texts of its own. */
+struct keeper_answer {
+	struct keeper_credential credential;
+	struct failure failure;
 };
 
 struct keeper_client {
@@ -81,6 +90,11 @@ bool keeper_unanswered(const struct keeper_client *client, bool waits_for_holder
 /* IPv4 is mapped into IPv6, so that one client has one address on every listener. */
 void keeper_address_octets(const struct address *address,
 			   unsigned char out[KEEPER_ADDRESS_BYTES]);
+
+/* keeper_client_proof.c */
+
+struct keeper_answer *keeper_answer_copy(const struct keeper_message *message);
+void keeper_answer_free(struct keeper_answer *answer);
 
 /* keeper_client_maildrop.c */
 

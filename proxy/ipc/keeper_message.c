@@ -17,6 +17,9 @@ enum field {
 	FIELD_TLS = 1 << 8,
 	FIELD_WORDS = 1 << 9, // kind, answer, cause, advice
 	FIELD_SET = 1 << 10,
+	FIELD_SECRET = 1 << 11,
+	FIELD_STAMP = 1 << 12,
+	FIELD_CREDENTIAL = 1 << 13, // its kind, rights, mailbox, route, folder
 };
 
 struct shape {
@@ -49,11 +52,19 @@ static const struct shape shapes[KEEPER_TYPES] = {
 			      UINT32_MAX },
 	[KEEPER_LOGIN] = { true, FIELD_REQUEST | FIELD_NUMBER | FIELD_KEY,
 			   KEEPER_LOGIN_DELAY_MAX_S },
+	[KEEPER_PROVE] = { true,
+			   FIELD_REQUEST | FIELD_NUMBER | FIELD_ADDRESS | FIELD_ACCOUNT |
+				   FIELD_SECRET | FIELD_STAMP,
+			   KEEPER_PROVES - 1 },
 	[KEEPER_LOCKED] = { false, FIELD_REQUEST | FIELD_NUMBER, 1 },
 	[KEEPER_VERDICT] = { false, FIELD_REQUEST | FIELD_NUMBER, UINT32_MAX },
 	[KEEPER_TAKE_OVER] = { false, FIELD_KEY, 0 },
 	[KEEPER_KICK] = { false, FIELD_REQUEST | FIELD_ACCOUNT, 0 },
 	[KEEPER_LEFTOVERS] = { false, FIELD_REQUEST | FIELD_SET, 0 },
+	[KEEPER_CREDENTIAL] = { false,
+				FIELD_REQUEST | FIELD_NUMBER | FIELD_WORDS |
+					FIELD_SECRET | FIELD_CREDENTIAL,
+				KEEPER_PROOFS - 1 },
 };
 
 static bool put(struct buffer *out, const void *at, size_t len)
@@ -95,6 +106,15 @@ static bool put_words(struct buffer *out, const struct keeper_message *message)
 	       put_text(out, message->advice, KEEPER_WORDS_MAX);
 }
 
+static bool put_credential(struct buffer *out, const struct keeper_message *message)
+{
+	return put_number(out, message->credential, 1) &&
+	       put_number(out, message->rights, 1) &&
+	       put_text(out, message->mailbox, KEEPER_TEXT_MAX) &&
+	       put_text(out, message->route, KEEPER_TEXT_MAX) &&
+	       put_text(out, message->folder, KEEPER_TEXT_MAX);
+}
+
 static bool put_fields(struct buffer *out, const struct keeper_message *message,
 		       unsigned fields)
 {
@@ -111,7 +131,12 @@ static bool put_fields(struct buffer *out, const struct keeper_message *message,
 	       (!(fields & FIELD_REMOVED) || put_number(out, message->removed, 4)) &&
 	       (!(fields & FIELD_TLS) || put_number(out, message->tls, 1)) &&
 	       (!(fields & FIELD_WORDS) || put_words(out, message)) &&
-	       (!(fields & FIELD_SET) || put_text(out, message->set, KEEPER_SET_MAX));
+	       (!(fields & FIELD_SET) || put_text(out, message->set, KEEPER_SET_MAX)) &&
+	       (!(fields & FIELD_SECRET) ||
+		put_text(out, message->secret, KEEPER_SECRET_MAX)) &&
+	       (!(fields & FIELD_STAMP) ||
+		put_text(out, message->stamp, KEEPER_WORDS_MAX)) &&
+	       (!(fields & FIELD_CREDENTIAL) || put_credential(out, message));
 }
 
 bool keeper_message_encode(const struct keeper_message *message, struct buffer *out)
@@ -190,6 +215,21 @@ static bool take_words(struct bytes *rest, struct keeper_message *out)
 	       take_text(rest, KEEPER_WORDS_MAX, &out->advice);
 }
 
+static bool take_credential(struct bytes *rest, struct keeper_message *out)
+{
+	uint32_t kind;
+
+	if (!take_number(rest, 1, &kind) || kind >= KEEPER_CREDENTIAL_KINDS ||
+	    !take_number(rest, 1, &out->rights) ||
+	    out->rights > (KEEPER_NO_DELETE | KEEPER_READ_ONLY)) {
+		return false;
+	}
+	out->credential = (enum keeper_credential_kind)kind;
+	return take_text(rest, KEEPER_TEXT_MAX, &out->mailbox) &&
+	       take_text(rest, KEEPER_TEXT_MAX, &out->route) &&
+	       take_text(rest, KEEPER_TEXT_MAX, &out->folder);
+}
+
 static bool take_header(struct bytes *rest, bool from_worker, struct keeper_message *out)
 {
 	unsigned char start[4];
@@ -221,7 +261,12 @@ static bool take_fields(struct bytes *rest, unsigned fields, struct keeper_messa
 	       (!(fields & FIELD_REMOVED) || take_number(rest, 4, &out->removed)) &&
 	       (!(fields & FIELD_TLS) || take_tls(rest, &out->tls)) &&
 	       (!(fields & FIELD_WORDS) || take_words(rest, out)) &&
-	       (!(fields & FIELD_SET) || take_text(rest, KEEPER_SET_MAX, &out->set));
+	       (!(fields & FIELD_SET) || take_text(rest, KEEPER_SET_MAX, &out->set)) &&
+	       (!(fields & FIELD_SECRET) ||
+		take_text(rest, KEEPER_SECRET_MAX, &out->secret)) &&
+	       (!(fields & FIELD_STAMP) ||
+		take_text(rest, KEEPER_WORDS_MAX, &out->stamp)) &&
+	       (!(fields & FIELD_CREDENTIAL) || take_credential(rest, out));
 }
 
 bool keeper_message_decode(struct bytes packet, bool from_worker,

@@ -20,6 +20,7 @@
 #define KEEPER_LOGIN_DELAY_MAX_S (24 * 60 * 60)
 #define KEEPER_WORDS_MAX 1024 // what was answered, a cause, an advice
 #define KEEPER_SET_MAX 32768  // a UID set
+#define KEEPER_SECRET_MAX 16384 // a password, a token
 
 enum keeper_message_type {
 	/* worker to keeper */
@@ -37,16 +38,19 @@ enum keeper_message_type {
 	KEEPER_ASK_LEFT, // request, key, number: UIDVALIDITY -> LEFTOVERS
 	KEEPER_LOGIN,    // request, key, number: seconds of LOGIN-DELAY: an account whose
 			 // password was right signs in -> VERDICT: milliseconds too soon
+	KEEPER_PROVE,    // request, address, account, secret, stamp, number: enum
+			 // keeper_prove: is it a registered account's? -> CREDENTIAL
 	/* keeper to worker */
-	KEEPER_LOCKED,    // request, number: 1 granted, 0 somebody else holds it
-	KEEPER_VERDICT,   // request, number: milliseconds to wait before trying;
-			  // KEEPER_REFUSE: not at all now; KEEPER_SUSPECT: workers
-			  // died over this account, not for a while
-	KEEPER_TAKE_OVER, // key: end the session that holds this lock
-	KEEPER_KICK,      // request, account: end its sessions -> KICKED
-	KEEPER_LEFTOVERS, // request, set
+	KEEPER_LOCKED,     // request, number: 1 granted, 0 somebody else holds it
+	KEEPER_VERDICT,    // request, number: milliseconds to wait before trying;
+			   // KEEPER_REFUSE: not at all now; KEEPER_SUSPECT: workers
+			   // died over this account, not for a while
+	KEEPER_TAKE_OVER,  // key: end the session that holds this lock
+	KEEPER_KICK,       // request, account: end its sessions -> KICKED
+	KEEPER_LEFTOVERS,  // request, set
+	KEEPER_CREDENTIAL, // request, number: enum keeper_proof, and what it says
 };
-#define KEEPER_TYPES (KEEPER_LEFTOVERS + 1)
+#define KEEPER_TYPES (KEEPER_CREDENTIAL + 1)
 
 #define KEEPER_REFUSE UINT32_MAX
 #define KEEPER_SUSPECT (UINT32_MAX - 1)
@@ -64,6 +68,36 @@ enum keeper_outcome {
 /* How a client signed in. */
 enum keeper_tls { KEEPER_NO_TLS, KEEPER_TLS_1_0, KEEPER_TLS_1_1, KEEPER_TLS_MODERN };
 
+/* What a worker wants proven. */
+enum keeper_prove {
+	KEEPER_PROVE_PASSWORD, // secret: a device password
+	KEEPER_PROVE_APOP,     // secret: the digest over stamp (RFC 1939 section 7)
+	KEEPER_PROVE_ANEW,     // as PASSWORD, and the server has refused the last token
+	KEEPER_PROVES
+};
+
+/* What came of it. */
+enum keeper_proof {
+	KEEPER_UNREGISTERED, // no account of ours: the client's own password goes
+			     // upstream
+	KEEPER_PROVEN,       // and what goes upstream
+	KEEPER_DISPROVEN,    // wrong password
+	KEEPER_UNPROVABLE,   // kind: enum failure_kind; cause, advice
+	KEEPER_PROOFS
+};
+
+enum keeper_credential_kind {
+	KEEPER_OWN_PASSWORD, // the client's own goes upstream
+	KEEPER_PASSWORD,
+	KEEPER_TOKEN,
+	KEEPER_CREDENTIAL_KINDS
+};
+
+enum keeper_rights { // bit flags: what a device may not
+	KEEPER_NO_DELETE = 1 << 0,
+	KEEPER_READ_ONLY = 1 << 1,
+};
+
 struct keeper_message {
 	enum keeper_message_type type;
 	uint32_t request; // 0 where none
@@ -75,10 +109,14 @@ struct keeper_message {
 	unsigned char address[KEEPER_ADDRESS_BYTES];
 	bool shared_address; // ASK, TELL: many people share it (NAT, balancer)
 	unsigned char hash[KEEPER_HASH_BYTES];
-	struct bytes key;                   // borrowed from the packet
-	struct bytes account;               // borrowed from the packet, as all texts
-	struct bytes answer, cause, advice; // FAILED: to the client; to the operator
-	struct bytes set;                   // of UIDs
+	struct bytes key;                       // borrowed from the packet
+	struct bytes account;                   // borrowed from the packet, as all texts
+	struct bytes answer, cause, advice;     // FAILED: to the client; to the operator
+	struct bytes set;                       // of UIDs
+	enum keeper_credential_kind credential; // CREDENTIAL, as the next
+	uint32_t rights;                        // enum keeper_rights
+	struct bytes secret, stamp;             // PROVE; secret: CREDENTIAL's, too
+	struct bytes mailbox, route, folder;    // CREDENTIAL; the last two may be empty
 };
 
 /* Append one packet. False where a text is too long, or a lock's key empty. */

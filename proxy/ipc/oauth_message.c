@@ -4,7 +4,6 @@
 #include <string.h>
 
 #define ANSWERS 0x80 // in the place of what
-#define VERDICTS 9
 
 /* The fields in their order, for both directions. */
 static const size_t request_texts[] = {
@@ -176,6 +175,6 @@ bool oauth_reply_decode(struct bytes packet, struct oauth_reply *out)
 		}
 		memcpy((char *)out + reply_numbers[i], &number, sizeof(number));
 	}
-	return out->verdict < VERDICTS &&
+	return out->verdict < OAUTH_VERDICTS &&
 	       take_texts(&packet, out, reply_texts, COUNT(reply_texts));
 }

@@ -47,10 +47,22 @@ struct oauth_request {
 	struct bytes hint;   // AUTHORIZE_URL: who should sign in
 };
 
-/* As enum answer_verdict in proxy/oauth/answer.h. */
+enum oauth_verdict {
+	OAUTH_GRANTED,
+	OAUTH_PENDING,        // device flow: the person is not done
+	OAUTH_SLOW_DOWN,      // the same, and ask less often
+	OAUTH_DENIED,         // the person said no
+	OAUTH_EXPIRED,        // the device code's time is over
+	OAUTH_INVALID_GRANT,  // the token or code is good no more: consent is needed
+	OAUTH_INVALID_CLIENT, // the gateway's own registration is refused
+	OAUTH_TEMPORARY,      // ask again later
+	OAUTH_REFUSED,        // any other no: somebody has to change something
+	OAUTH_VERDICTS
+};
+
 struct oauth_reply {
 	uint32_t id;
-	uint32_t verdict;
+	uint32_t verdict; // enum oauth_verdict
 	uint32_t expires_s;
 	uint32_t refresh_expires_s;
 	uint32_t interval_s;

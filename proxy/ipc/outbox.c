@@ -16,6 +16,14 @@ struct outbox_packet {
 	struct buffer text; // owned
 };
 
+/* There may be a secret in it. */
+static void free_packet(struct outbox_packet *packet)
+{
+	memory_wipe(packet->text.data, packet->text.size);
+	buffer_release(&packet->text);
+	free(packet);
+}
+
 static void drop_first(struct outbox *outbox)
 {
 	struct outbox_packet *packet = outbox->first;
@@ -25,8 +33,7 @@ static void drop_first(struct outbox *outbox)
 		outbox->last = NULL;
 	}
 	outbox->waiting -= packet->text.len;
-	buffer_release(&packet->text);
-	free(packet);
+	free_packet(packet);
 }
 
 static SUSPENDS void send_all(void *argument)
@@ -73,14 +80,12 @@ bool outbox_put(struct outbox *outbox, const struct keeper_message *message)
 
 	buffer_init(&packet->text, PACKET_MAX);
 	if (!keeper_message_encode(message, &packet->text)) {
-		buffer_release(&packet->text);
-		free(packet);
+		free_packet(packet);
 		return false;
 	}
 	if (!outbox->task || outbox->waiting + packet->text.len > OUTBOX_MAX) {
 		outbox->is_overrun = outbox->task != NULL;
-		buffer_release(&packet->text);
-		free(packet);
+		free_packet(packet);
 		return true;
 	}
 	outbox->waiting += packet->text.len;

@@ -171,6 +171,7 @@ void keeper_answer_operators(struct keeper *keeper, const struct config *config)
 
 void keeper_describe(struct keeper *keeper, const struct config *config)
 {
+	tokens_configure(keeper->tokens, config);
 	if (keeper->admin) {
 		keeper->admin->config = config;
 	}

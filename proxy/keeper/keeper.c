@@ -13,6 +13,7 @@
 #include "proxy/base/memory.h"
 #include "proxy/keeper/admin.h"
 #include "proxy/keeper/keeper_internal.h"
+#include "proxy/keeper/proof.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +34,7 @@ uint64_t keeper_wall_s(void)
 	return (uint64_t)now.tv_sec;
 }
 
-static struct worker *worker_by_id(const struct keeper *keeper, uint32_t id)
+struct worker *keeper_worker_by_id(const struct keeper *keeper, uint32_t id)
 {
 	struct worker *worker = keeper->workers;
 
@@ -66,7 +67,7 @@ size_t keeper_say_to_all(struct keeper *keeper, const struct keeper_message *mes
 /* Worker 0: nobody. */
 static void answer_ticket(struct keeper *keeper, struct lock_ticket ticket, bool granted)
 {
-	say(worker_by_id(keeper, ticket.worker),
+	say(keeper_worker_by_id(keeper, ticket.worker),
 	    &(struct keeper_message){ .type = KEEPER_LOCKED,
 				      .request = ticket.request,
 				      .number = granted });
@@ -103,7 +104,7 @@ static void on_lock(struct worker *worker, const struct keeper_message *message)
 		return;
 	case LOCK_WAITS:
 		answer_ticket(keeper, answer.displaced, false);
-		tell_to_end(worker_by_id(keeper, answer.holder), message->key);
+		tell_to_end(keeper_worker_by_id(keeper, answer.holder), message->key);
 		return;
 	}
 }
@@ -261,6 +262,8 @@ static bool on_request(struct worker *worker, const struct keeper_message *messa
 	case KEEPER_KICKED:
 		admin_kicked(worker->keeper, message);
 		return true;
+	case KEEPER_PROVE:
+		return prover_take(worker->keeper->prover, worker, message);
 	case KEEPER_HELLO:
 	case KEEPER_HOLD:
 	case KEEPER_HELD_ALL:
@@ -269,6 +272,7 @@ static bool on_request(struct worker *worker, const struct keeper_message *messa
 	case KEEPER_TAKE_OVER:
 	case KEEPER_KICK:
 	case KEEPER_LEFTOVERS:
+	case KEEPER_CREDENTIAL:
 		return false; // said already, or not for a worker to say
 	}
 	return false;
@@ -456,6 +460,7 @@ struct keeper *keeper_open_from(const char *state_directory, int memory,
 	keeper->store = store;
 	keeper->is_in_memory = !state_directory;
 	store_throttle_key(store, key);
+	store_key(store, "throttle key", key);
 	keeper->throttle = throttle_new(limits->sign_in_delay_min_ms,
 					limits->sign_in_delay_max_ms, PLACES, key);
 	memory_wipe(key, sizeof(key));
@@ -465,6 +470,27 @@ struct keeper *keeper_open_from(const char *state_directory, int memory,
 	keeper->login_delays = login_delay_new();
 	keeper->ticker = task_start_child(tick_on, keeper);
 	return keeper;
+}
+
+bool keeper_use_accounts(struct keeper *keeper, const struct config *config,
+			 struct failure *failure)
+{
+	unsigned char key[STORE_KEY_BYTES];
+
+	keeper->vault = vault_open(keeper->store, config->master_key, failure);
+	if (!keeper->vault) {
+		return false;
+	}
+	store_key(keeper->store, "device key", key);
+	keeper->tokens = tokens_new(keeper->store, keeper->vault, config);
+	keeper->prover = prover_new(keeper, key);
+	memory_wipe(key, sizeof(key));
+	return true;
+}
+
+SUSPENDS void keeper_ask_for_tokens(struct keeper *keeper, int fd)
+{
+	tokens_connect(keeper->tokens, fd);
 }
 
 void keeper_limit(struct keeper *keeper, const struct config_limits *limits)
@@ -487,6 +513,9 @@ static SUSPENDS void settle(struct keeper *keeper)
 	task_cancel(keeper->ticker);
 	task_join(keeper->ticker);
 	join_leaving(keeper);
+	prover_free(keeper->prover);
+	tokens_free(keeper->tokens);
+	vault_close(keeper->vault);
 	save_places(keeper, SIZE_MAX, &cursor);
 	store_commit(keeper->store);
 }

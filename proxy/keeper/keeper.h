@@ -27,6 +27,13 @@ struct keeper *keeper_open(const char *state_directory,
 struct keeper *keeper_open_from(const char *state_directory, int memory,
 				const struct config_limits *limits,
 				struct failure *failure);
+ * Registered accounts, with the master key and the providers of config, which is borrowed
+ * until the next keeper_describe() or the end. Before anything is served.
+ * FAILURE_PERMANENT: the master key is not the one of the store's secrets.
+bool keeper_use_accounts(struct keeper *keeper, const struct config *config,
+			 struct failure *failure);
+/* The oauth role is at the other end (taken over). */
+SUSPENDS void keeper_ask_for_tokens(struct keeper *keeper, int fd);
 
 /*
  * A worker is at the other end of this descriptor (taken over): served by a task of its
@@ -43,7 +50,7 @@ void keeper_serve(struct keeper *keeper, int fd);
  */
 void keeper_answer_operators(struct keeper *keeper, const struct config *config);
 
-/* Another configuration: what operators are told from now on. */
+/* Another configuration: its providers, and what operators are told from now on. */
 void keeper_describe(struct keeper *keeper, const struct config *config);
 
 /* New limits, from now on. */

@@ -12,6 +12,8 @@
 #include "proxy/keeper/store.h"
 #include "proxy/keeper/suspects.h"
 #include "proxy/keeper/throttle.h"
+#include "proxy/keeper/tokens.h"
+#include "proxy/keeper/vault.h"
 
 /* A sign-in that was allowed and has not been told the end of. */
 struct attempt {
@@ -56,9 +58,15 @@ struct keeper {
 	struct gate declared; // undeclared fell
 	struct task *ticker;
 	struct admin *admin; // NULL: no control socket
+	struct vault *vault; // registered accounts: this and the next two
+	struct tokens *tokens;
+	struct prover *prover;
 };
 
 uint64_t keeper_wall_s(void);
+
+/* NULL: it is gone. */
+struct worker *keeper_worker_by_id(const struct keeper *keeper, uint32_t id);
 
 /* To every worker that may be asked. How many there are. */
 size_t keeper_say_to_all(struct keeper *keeper, const struct keeper_message *message);

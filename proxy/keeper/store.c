@@ -25,7 +25,7 @@
 #include <string.h>
 #include <unistd.h>
 
-_Static_assert(THROTTLE_KEY_BYTES == KEYED_HASH_BYTES, "one key");
+_Static_assert(STORE_KEY_BYTES == KEYED_HASH_BYTES, "one key");
 
 enum { COMMIT, ROLLBACK, SETTING, SET_SETTING, PLACE, SAVE_PLACE };
 
@@ -216,28 +216,30 @@ void store_close(struct store *store)
 	free(store);
 }
 
-void store_throttle_key(struct store *store, unsigned char key[THROTTLE_KEY_BYTES])
+void store_key(struct store *store, const char *name, unsigned char key[STORE_KEY_BYTES])
 {
 	sqlite3_stmt *get = store_statement(store, STORE_FILE, SETTING);
 
-	store_bind(get, 1, bytes_of("throttle key"));
+	store_bind(get, 1, bytes_of(name));
 	if (store_next_row(store, get)) {
-		bool fits = sqlite3_column_bytes(get, 0) == THROTTLE_KEY_BYTES;
+		bool fits = sqlite3_column_bytes(get, 0) == STORE_KEY_BYTES;
 
 		if (fits) {
-			memcpy(key, sqlite3_column_blob(get, 0), THROTTLE_KEY_BYTES);
+			memcpy(key, sqlite3_column_blob(get, 0), STORE_KEY_BYTES);
 		}
 		sqlite3_reset(get);
 		if (fits) {
 			return;
 		}
 	}
+	store_begin_durable(store);
 	sqlite3_stmt *set = store_writing(store, STORE_FILE, SET_SETTING);
 
 	keyed_hash_new_key(key);
-	store_bind(set, 1, bytes_of("throttle key"));
-	store_bind(set, 2, (struct bytes){ (const char *)key, THROTTLE_KEY_BYTES });
+	store_bind(set, 1, bytes_of(name));
+	store_bind(set, 2, (struct bytes){ (const char *)key, STORE_KEY_BYTES });
 	store_run(store, set);
+	store_commit_durably(store);
 }
 
 void store_save_place(struct store *store, const struct throttle_record *record,

@@ -38,8 +38,12 @@ void store_close(struct store *store);
 /* False: some of what was written since the last one is lost. */
 bool store_commit(struct store *store);
 
-/* The key the throttle hashes its places with: made once for each store. */
-void store_throttle_key(struct store *store, unsigned char key[THROTTLE_KEY_BYTES]);
+/*
+ * A key of that name, made once for each store: what the throttle hashes its places with
+ * ("throttle key"), generated device passwords ("device key").
+ */
+#define STORE_KEY_BYTES 32
+void store_key(struct store *store, const char *name, unsigned char key[STORE_KEY_BYTES]);
 
 void store_save_place(struct store *store, const struct throttle_record *record,
 		      uint64_t now_s);

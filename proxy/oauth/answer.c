@@ -116,26 +116,26 @@ static void take_reason(const json_t *root, struct answer *answer)
 }
 
 /* RFC 6749 5.2, RFC 8628 3.5, OpenID Connect Core 3.1.2.6; what else is heard of. */
-static enum answer_verdict verdict_of(const char *code, unsigned status)
+static enum oauth_verdict verdict_of(const char *code, unsigned status)
 {
 	static const struct {
 		const char *code;
-		enum answer_verdict verdict;
+		enum oauth_verdict verdict;
 	} codes[] = {
-		{ "authorization_pending", ANSWER_PENDING },
-		{ "slow_down", ANSWER_SLOW_DOWN },
-		{ "access_denied", ANSWER_DENIED },
-		{ "authorization_declined", ANSWER_DENIED }, // Microsoft
-		{ "expired_token", ANSWER_EXPIRED },
-		{ "code_expired", ANSWER_EXPIRED },
-		{ "invalid_grant", ANSWER_INVALID_GRANT },
-		{ "interaction_required", ANSWER_INVALID_GRANT },
-		{ "consent_required", ANSWER_INVALID_GRANT },
-		{ "login_required", ANSWER_INVALID_GRANT },
-		{ "invalid_client", ANSWER_INVALID_CLIENT },
-		{ "unauthorized_client", ANSWER_INVALID_CLIENT },
-		{ "temporarily_unavailable", ANSWER_TEMPORARY },
-		{ "server_error", ANSWER_TEMPORARY },
+		{ "authorization_pending", OAUTH_PENDING },
+		{ "slow_down", OAUTH_SLOW_DOWN },
+		{ "access_denied", OAUTH_DENIED },
+		{ "authorization_declined", OAUTH_DENIED }, // Microsoft
+		{ "expired_token", OAUTH_EXPIRED },
+		{ "code_expired", OAUTH_EXPIRED },
+		{ "invalid_grant", OAUTH_INVALID_GRANT },
+		{ "interaction_required", OAUTH_INVALID_GRANT },
+		{ "consent_required", OAUTH_INVALID_GRANT },
+		{ "login_required", OAUTH_INVALID_GRANT },
+		{ "invalid_client", OAUTH_INVALID_CLIENT },
+		{ "unauthorized_client", OAUTH_INVALID_CLIENT },
+		{ "temporarily_unavailable", OAUTH_TEMPORARY },
+		{ "server_error", OAUTH_TEMPORARY },
 	};
 
 	for (size_t i = 0; i < sizeof(codes) / sizeof(*codes); i++) {
@@ -144,8 +144,8 @@ static enum answer_verdict verdict_of(const char *code, unsigned status)
 		}
 	}
 	/* No word of ours means that a token is dead: it is kept unless that is said. */
-	return status >= 500 || status == 429 || status == 408 ? ANSWER_TEMPORARY
-							       : ANSWER_REFUSED;
+	return status >= 500 || status == 429 || status == 408 ? OAUTH_TEMPORARY
+							       : OAUTH_REFUSED;
 }
 
 static void read_refusal(const json_t *root, unsigned status, struct answer *answer)
@@ -190,7 +190,7 @@ void answer_read(struct bytes text, unsigned status, struct answer *answer)
 	json_t *root = load(text);
 
 	memset(answer, 0, sizeof(*answer));
-	answer->verdict = ANSWER_TEMPORARY;
+	answer->verdict = OAUTH_TEMPORARY;
 	if (!root) {
 		/* A proxy's page, a captive portal: never the provider's own word. */
 		snprintf(answer->text, sizeof(answer->text),
@@ -202,7 +202,7 @@ void answer_read(struct bytes text, unsigned status, struct answer *answer)
 	} else {
 		answer->expires_s = take_number(root, "expires_in");
 		if (read_device_start(root, answer) || read_grant(root, answer)) {
-			answer->verdict = ANSWER_GRANTED;
+			answer->verdict = OAUTH_GRANTED;
 		} else {
 			snprintf(answer->text, sizeof(answer->text),
 				 "the answer has no usable token");

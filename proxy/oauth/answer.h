@@ -6,6 +6,7 @@
 #define PROXY_OAUTH_ANSWER_H
 
 #include "proxy/base/memory.h"
+#include "proxy/ipc/oauth_message.h"
 
 #include <stdint.h>
 
@@ -14,21 +15,9 @@
 #define ANSWER_TEXT_MAX 200             // of what is shown to people
 #define ANSWER_URL_MAX 2048
 
-enum answer_verdict {
-	ANSWER_GRANTED,
-	ANSWER_PENDING,        // device flow: the person is not done
-	ANSWER_SLOW_DOWN,      // the same, and ask less often
-	ANSWER_DENIED,         // the person said no
-	ANSWER_EXPIRED,        // the device code's time is over
-	ANSWER_INVALID_GRANT,  // the token or code is good no more: consent is needed
-	ANSWER_INVALID_CLIENT, // the gateway's own registration is refused
-	ANSWER_TEMPORARY,      // ask again later
-	ANSWER_REFUSED,        // any other no: somebody has to change something
-};
-
 /* Zeroed is valid and empty. */
 struct answer {
-	enum answer_verdict verdict;
+	enum oauth_verdict verdict;
 	struct secret access_token;
 	struct secret refresh_token; // empty: the old one stays good
 	struct secret id_token;

@@ -291,7 +291,7 @@ static bool ask(struct asking *asking, struct exchange_result *result,
 	buffer_init(&body, ANSWER_MAX);
 	asked = http_ask(&http, &status, &body, failure);
 	if (asked && asking->request->what == OAUTH_REVOKE && status == 200) {
-		result->answer.verdict = ANSWER_GRANTED;
+		result->answer.verdict = OAUTH_GRANTED;
 	} else if (asked) {
 		answer_read(buffer_bytes(&body), status, &result->answer);
 	}
@@ -324,7 +324,7 @@ static void identify(const struct asking *asking, struct exchange_result *result
 			     result->identity, sizeof(result->identity), &why)) {
 		answer_release(&result->answer);
 		result->identity[0] = '\0';
-		result->answer.verdict = ANSWER_REFUSED;
+		result->answer.verdict = OAUTH_REFUSED;
 		snprintf(result->answer.text, sizeof(result->answer.text), "%s", why);
 	}
 }
@@ -359,7 +359,7 @@ void exchange(const struct config_provider *provider,
 	buffer_init(&asking.form, FORM_MAX);
 	done = is_possible(&asking, &failure);
 	if (done && request->what == OAUTH_AUTHORIZE_URL) {
-		result->answer.verdict = ANSWER_GRANTED;
+		result->answer.verdict = OAUTH_GRANTED;
 		done = compose_url(&asking, &result->answer, &failure);
 	} else if (done) {
 		done = add_grant(&asking, &failure) && ask(&asking, result, &failure);
@@ -367,11 +367,11 @@ void exchange(const struct config_provider *provider,
 	release_secret(&asking.form);
 	if (!done) {
 		result->answer.verdict = failure.kind == FAILURE_TEMPORARY
-						 ? ANSWER_TEMPORARY
-						 : ANSWER_REFUSED;
+						 ? OAUTH_TEMPORARY
+						 : OAUTH_REFUSED;
 		snprintf(result->answer.text, sizeof(result->answer.text), "%s",
 			 failure.text);
-	} else if (result->answer.verdict == ANSWER_GRANTED) {
+	} else if (result->answer.verdict == OAUTH_GRANTED) {
 		identify(&asking, result);
 	}
 }

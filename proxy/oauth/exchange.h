@@ -24,9 +24,9 @@ struct exchange_result {
 };
 
 /*
- * Always writes *result whole: what could not be asked is ANSWER_TEMPORARY (network, the
- * provider's fault) or ANSWER_REFUSED (ours: an unreadable key file, no such endpoint),
- * with the reason. An id_token that is not what it should be is ANSWER_REFUSED, and no
+ * Always writes *result whole: what could not be asked is OAUTH_TEMPORARY (network, the
+ * provider's fault) or OAUTH_REFUSED (ours: an unreadable key file, no such endpoint),
+ * with the reason. An id_token that is not what it should be is OAUTH_REFUSED, and no
  * token is given out with it.
  */
 void exchange(const struct config_provider *provider,

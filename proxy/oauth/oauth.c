@@ -73,7 +73,7 @@ static struct provider *find(struct oauth *oauth, struct bytes name)
 	return settings ? &oauth->providers[settings - oauth->config->providers] : NULL;
 }
 
-static void refuse(struct job *job, enum answer_verdict verdict, const char *why)
+static void refuse(struct job *job, enum oauth_verdict verdict, const char *why)
 {
 	struct answer *answer = &job->result.answer;
 
@@ -100,7 +100,7 @@ SUSPENDS static void ask_provider(struct job *job)
 	struct provider *provider = find(job->oauth, job->request.provider);
 
 	if (!provider) {
-		refuse(job, ANSWER_REFUSED, "no provider of that name is configured");
+		refuse(job, OAUTH_REFUSED, "no provider of that name is configured");
 		return;
 	}
 	job->provider = provider->settings;
@@ -112,8 +112,8 @@ SUSPENDS static void ask_provider(struct job *job)
 		provider->until_ms = loop_deadline_ms(DISCOVERY_MS);
 	} else if (job->discover) {
 		refuse(job,
-		       job->failure.kind == FAILURE_TEMPORARY ? ANSWER_TEMPORARY
-							      : ANSWER_REFUSED,
+		       job->failure.kind == FAILURE_TEMPORARY ? OAUTH_TEMPORARY
+							      : OAUTH_REFUSED,
 		       job->failure.text);
 	}
 }
@@ -221,7 +221,7 @@ SUSPENDS static bool take(struct oauth *oauth, struct bytes packet)
 		forget(oauth, &job->request);
 		free_job(job);
 	} else if (oauth->jobs > OAUTH_REQUESTS_MAX) {
-		refuse(job, ANSWER_TEMPORARY, "too many token requests at once");
+		refuse(job, OAUTH_TEMPORARY, "too many token requests at once");
 		answer(job);
 		free_job(job);
 	} else {

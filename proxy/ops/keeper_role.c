@@ -85,6 +85,10 @@ SUSPENDS int keeper_live(struct role *role)
 				  &failure);
 	if (store >= 0) {
 		close(store);
+	keeper = keeper_open(role->config->state, &role->config->limits, &failure);
+	if (keeper && !keeper_use_accounts(keeper, role->config, &failure)) {
+		keeper_close(keeper);
+		keeper = NULL;
 	}
 	if (!keeper) {
 		log_say(LOG_ERROR, "not started", "keeper: %s%s%s", failure.text,

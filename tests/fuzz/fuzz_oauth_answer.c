@@ -39,9 +39,9 @@ static void check_answer(struct bytes json, unsigned status)
 	check_token(&answer->device_code);
 	must_be_visible(answer->user_code, strlen(answer->user_code), '!');
 	must_be_visible(answer->text, strlen(answer->text), ' ');
-	must(answer->verdict != ANSWER_GRANTED || answer->access_token.len > 0 ||
+	must(answer->verdict != OAUTH_GRANTED || answer->access_token.len > 0 ||
 	     answer->device_code.len > 0);
-	must(status < 500 || answer->verdict == ANSWER_TEMPORARY);
+	must(status < 500 || answer->verdict == OAUTH_TEMPORARY);
 	answer_release(answer);
 	free(answer);
 }

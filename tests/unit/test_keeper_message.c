@@ -93,6 +93,24 @@ static struct keeper_message sample(enum keeper_message_type type)
 		message.request = 5;
 		message.number = 1;
 		break;
+	case KEEPER_PROVE:
+		message.request = 13;
+		message.number = KEEPER_PROVE_APOP;
+		message.account = bytes_of("ada");
+		message.secret = bytes_of("a digest");
+		message.stamp = bytes_of("<1.2@gw>");
+		memset(message.address, 0xa5, sizeof(message.address));
+		break;
+	case KEEPER_CREDENTIAL:
+		message.request = 14;
+		message.number = KEEPER_PROVEN;
+		message.credential = KEEPER_TOKEN;
+		message.rights = KEEPER_NO_DELETE;
+		message.secret = bytes_of("a token");
+		message.mailbox = bytes_of("office@example.com");
+		message.folder = bytes_of("Scans");
+		message.cause = text;
+		break;
 	case KEEPER_VERDICT:
 		message.request = 6;
 		message.number = KEEPER_REFUSE;
@@ -123,6 +141,13 @@ static void assert_same(const struct keeper_message *a, const struct keeper_mess
 	assert_true(bytes_equal(a->cause, b->cause));
 	assert_true(bytes_equal(a->advice, b->advice));
 	assert_true(bytes_equal(a->set, b->set));
+	assert_int_equal(a->credential, b->credential);
+	assert_int_equal(a->rights, b->rights);
+	assert_true(bytes_equal(a->secret, b->secret));
+	assert_true(bytes_equal(a->stamp, b->stamp));
+	assert_true(bytes_equal(a->mailbox, b->mailbox));
+	assert_true(bytes_equal(a->route, b->route));
+	assert_true(bytes_equal(a->folder, b->folder));
 	assert_int_equal(a->shared_address, b->shared_address);
 	assert_memory_equal(a->address, b->address, sizeof(a->address));
 	assert_memory_equal(a->hash, b->hash, sizeof(a->hash));

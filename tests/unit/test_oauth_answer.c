@@ -41,7 +41,7 @@ static void test_a_grant_has_its_tokens_and_their_lives(void **state)
 		  "\"refresh_token\":\"rt-1\",\"refresh_token_expires_in\":604799,"
 		  "\"scope\":\"x\",\"id_token\":\"a.b.c\"}",
 		  200);
-	assert_int_equal(answer->verdict, ANSWER_GRANTED);
+	assert_int_equal(answer->verdict, OAUTH_GRANTED);
 	assert_string_equal(answer->access_token.at, "at-1");
 	assert_string_equal(answer->refresh_token.at, "rt-1");
 	assert_string_equal(answer->id_token.at, "a.b.c");
@@ -55,7 +55,7 @@ static void test_a_number_may_come_as_text(void **state)
 	read_text("{\"access_token\":\"a\",\"expires_in\":\"3600\"}", 200);
 	assert_int_equal(answer->expires_s, 3600);
 	read_text("{\"access_token\":\"a\",\"expires_in\":\"soon\"}", 200);
-	assert_int_equal(answer->verdict, ANSWER_GRANTED);
+	assert_int_equal(answer->verdict, OAUTH_GRANTED);
 	assert_int_equal(answer->expires_s, 0);
 	read_text("{\"access_token\":\"a\",\"expires_in\":-5}", 200);
 	assert_int_equal(answer->expires_s, 0);
@@ -65,19 +65,19 @@ static void test_a_token_with_odd_octets_is_none(void **state)
 {
 	(void)state;
 	read_text("{\"access_token\":\"a\\r\\nX: y\"}", 200);
-	assert_int_equal(answer->verdict, ANSWER_TEMPORARY);
+	assert_int_equal(answer->verdict, OAUTH_TEMPORARY);
 	assert_int_equal(answer->access_token.len, 0);
 	read_text("{\"access_token\":\"a\\u0001b\"}", 200);
 	assert_int_equal(answer->access_token.len, 0);
 	read_text("{\"access_token\":\"\"}", 200);
-	assert_int_equal(answer->verdict, ANSWER_TEMPORARY);
+	assert_int_equal(answer->verdict, OAUTH_TEMPORARY);
 }
 
 static void test_another_token_type_is_not_used(void **state)
 {
 	(void)state;
 	read_text("{\"access_token\":\"a\",\"token_type\":\"DPoP\"}", 200);
-	assert_int_equal(answer->verdict, ANSWER_TEMPORARY);
+	assert_int_equal(answer->verdict, OAUTH_TEMPORARY);
 	assert_int_equal(answer->access_token.len, 0);
 }
 
@@ -86,22 +86,22 @@ static void test_each_error_code_means_an_action(void **state)
 	static const struct {
 		const char *code;
 		unsigned status;
-		enum answer_verdict verdict;
+		enum oauth_verdict verdict;
 	} rows[] = {
-		{ "authorization_pending", 400, ANSWER_PENDING },
-		{ "slow_down", 400, ANSWER_SLOW_DOWN },
-		{ "access_denied", 400, ANSWER_DENIED },
-		{ "authorization_declined", 400, ANSWER_DENIED },
-		{ "expired_token", 400, ANSWER_EXPIRED },
-		{ "invalid_grant", 400, ANSWER_INVALID_GRANT },
-		{ "interaction_required", 400, ANSWER_INVALID_GRANT },
-		{ "invalid_client", 401, ANSWER_INVALID_CLIENT },
-		{ "temporarily_unavailable", 400, ANSWER_TEMPORARY },
-		{ "invalid_grant", 500, ANSWER_TEMPORARY },
-		{ "invalid_grant", 503, ANSWER_TEMPORARY },
-		{ "invalid_request", 429, ANSWER_TEMPORARY },
-		{ "invalid_scope", 400, ANSWER_REFUSED },
-		{ "no_such_code", 400, ANSWER_REFUSED },
+		{ "authorization_pending", 400, OAUTH_PENDING },
+		{ "slow_down", 400, OAUTH_SLOW_DOWN },
+		{ "access_denied", 400, OAUTH_DENIED },
+		{ "authorization_declined", 400, OAUTH_DENIED },
+		{ "expired_token", 400, OAUTH_EXPIRED },
+		{ "invalid_grant", 400, OAUTH_INVALID_GRANT },
+		{ "interaction_required", 400, OAUTH_INVALID_GRANT },
+		{ "invalid_client", 401, OAUTH_INVALID_CLIENT },
+		{ "temporarily_unavailable", 400, OAUTH_TEMPORARY },
+		{ "invalid_grant", 500, OAUTH_TEMPORARY },
+		{ "invalid_grant", 503, OAUTH_TEMPORARY },
+		{ "invalid_request", 429, OAUTH_TEMPORARY },
+		{ "invalid_scope", 400, OAUTH_REFUSED },
+		{ "no_such_code", 400, OAUTH_REFUSED },
 	};
 	char json[128];
 
@@ -121,7 +121,7 @@ static void test_what_is_no_json_never_kills_a_token(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
 		read_text(texts[i], 400);
-		assert_int_equal(answer->verdict, ANSWER_TEMPORARY);
+		assert_int_equal(answer->verdict, OAUTH_TEMPORARY);
 	}
 }
 
@@ -152,7 +152,7 @@ static void test_the_device_flow_begins_with_code_and_place(void **state)
 		  "\"verification_uri_complete\":\"https://p.example/device?c=1\","
 		  "\"expires_in\":900}",
 		  200);
-	assert_int_equal(answer->verdict, ANSWER_GRANTED);
+	assert_int_equal(answer->verdict, OAUTH_GRANTED);
 	assert_string_equal(answer->device_code.at, "dc");
 	assert_string_equal(answer->user_code, "ABCD-EFGH");
 	assert_string_equal(answer->verification_uri, "https://p.example/device");
@@ -168,7 +168,7 @@ static void test_a_user_code_that_would_move_a_cursor_is_refused(void **state)
 	read_text("{\"device_code\":\"dc\",\"user_code\":\"A\\u001b[2J\","
 		  "\"verification_uri\":\"https://p.example/device\"}",
 		  200);
-	assert_int_equal(answer->verdict, ANSWER_TEMPORARY);
+	assert_int_equal(answer->verdict, OAUTH_TEMPORARY);
 }
 
 static void test_discovery_names_the_endpoints(void **state)

@@ -164,11 +164,11 @@ static void test_what_was_noted_is_there_when_opened_again(void **state)
 	unsigned char again[THROTTLE_KEY_BYTES];
 	struct store *store = open_or_fail(directory);
 	note_a_day(store);
-	store_throttle_key(store, first);
+	store_key(store, "throttle key", first);
 	store_close(store);
 	store = open_or_fail(directory);
 	assert_the_day_is_known(store);
-	store_throttle_key(store, again);
+	store_key(store, "throttle key", again);
 	assert_memory_equal(first, again, sizeof(first));
 	store_close(store);
 }

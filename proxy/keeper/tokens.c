@@ -1,0 +1,480 @@
+/*
+ * All goes well: a token that is good is given out; at four fifths of its life another
+ * one is fetched meanwhile. What can go wrong: the provider is down (told, and not asked
+ * again at once: the next try waits longer each time), the consent is gone (told by the
+ * provider itself, read once more, then kept: nobody asks again until somebody consents),
+ * the oauth role dies (its questions are asked again), this process dies (the role keeps
+ * what is not stored, and tells it to the next keeper by its tag).
+ */
+#include "proxy/keeper/tokens.h"
+
+#include "proxy/base/log.h"
+#include "proxy/base/memory.h"
+#include "proxy/keeper/tokens_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#define SPARE_S 60       // a token is not given out shorter before its end
+#define LIFE_S 3600      // where the provider does not say
+#define EARLY_OF_100 80  // of its life, then another one is fetched
+#define JITTER_OF_100 10 // less, at most: not all at once
+#define FRESH_S 5        // who is refused with one so new gets no other
+#define REFRESH_MS 45000 // the provider's half minute, and the way
+#define TAG_MAX (REGISTRY_TEXT_MAX + 32)
+
+static uint64_t wall_s(void)
+{
+	return (uint64_t)time(NULL);
+}
+
+struct tokens *tokens_new(struct store *store, struct vault *vault,
+			  const struct config *config)
+{
+	struct tokens *tokens = memory_new(sizeof(*tokens));
+
+	tokens->store = store;
+	tokens->vault = vault;
+	tokens->config = config;
+	/* Answers to the last keeper's questions must not look like answers to ours. */
+	if (getrandom(&tokens->last_id, sizeof(tokens->last_id), 0) < 0) {
+		abort();
+	}
+	return tokens;
+}
+
+void tokens_configure(struct tokens *tokens, const struct config *config)
+{
+	tokens->config = config;
+}
+
+/* ---- sealed secrets ---- */
+
+/* A record opens only as what it was sealed for. */
+static struct bytes context_of(const struct registered *registered, const char *what,
+			       struct buffer *text)
+{
+	buffer_init(text, TAG_MAX + 32);
+	buffer_printf(text, "%s %" PRIu64 " %s", what, registered->version,
+		      registered->account);
+	return buffer_bytes(text);
+}
+
+static void seal(struct tokens *tokens, const struct registered *registered,
+		 const char *what, struct bytes secret, struct buffer *out)
+{
+	struct buffer context;
+
+	buffer_init(out, REGISTRY_SECRET_MAX);
+	vault_seal(tokens->vault, context_of(registered, what, &context), secret, out);
+	buffer_release(&context);
+}
+
+static bool unseal(struct tokens *tokens, const struct registered *registered,
+		   const char *what, const struct buffer *sealed, struct secret *out,
+		   struct failure *failure)
+{
+	struct buffer context;
+	bool opened;
+
+	opened = vault_unseal(tokens->vault, context_of(registered, what, &context),
+			      buffer_bytes(sealed), out, failure);
+	buffer_release(&context);
+	return opened || failure_prefix(failure, "account %s", registered->account);
+}
+
+bool tokens_seal(struct tokens *tokens, struct registered *registered,
+		 struct bytes secret, struct failure *failure)
+{
+	if (!vault_can_seal(tokens->vault, failure)) {
+		return false;
+	}
+	buffer_release(&registered->secret);
+	buffer_release(&registered->access);
+	registered->version++;
+	seal(tokens, registered, "secret", secret, &registered->secret);
+	return true;
+}
+
+bool tokens_unseal(struct tokens *tokens, const struct registered *registered,
+		   struct secret *out, struct failure *failure)
+{
+	return unseal(tokens, registered, "secret", &registered->secret, out, failure);
+}
+
+static void reseal_one(struct tokens *tokens, struct registered *registered,
+		       const char *what, struct buffer *sealed, struct secret *plain)
+{
+	buffer_release(sealed);
+	seal(tokens, registered, what, secret_bytes(plain), sealed);
+	secret_release(plain);
+}
+
+bool tokens_reseal(struct tokens *tokens, struct registered *registered,
+		   struct failure *failure)
+{
+	struct secret secret = { 0 };
+	struct secret access = { 0 };
+	const bool has_access = registered->access.len > 0;
+
+	if (registered->secret.len == 0 && !has_access) {
+		return true;
+	}
+	if ((registered->secret.len > 0 &&
+	     !unseal(tokens, registered, "secret", &registered->secret, &secret,
+		     failure)) ||
+	    (has_access && !unseal(tokens, registered, "access", &registered->access,
+				   &access, failure))) {
+		secret_release(&secret);
+		return false;
+	}
+	if (registered->secret.len > 0) {
+		reseal_one(tokens, registered, "secret", &registered->secret, &secret);
+	}
+	if (has_access) {
+		reseal_one(tokens, registered, "access", &registered->access, &access);
+	}
+	return registry_save(tokens->store, registered) ||
+	       failure_set(failure, FAILURE_TEMPORARY, "the store cannot be written");
+}
+
+/* ---- what a grant changes ---- */
+
+static void take_grant(struct tokens *tokens, struct registered *registered,
+		       const struct oauth_reply *reply)
+{
+	struct secret kept = { 0 };
+	struct failure ignored;
+
+	/* Some providers give no new refresh token: the old one stays good. */
+	if (reply->refresh_token.len > 0) {
+		secret_set(&kept, reply->refresh_token);
+	} else if (registered->secret.len > 0) {
+		tokens_unseal(tokens, registered, &kept, &ignored);
+	}
+	buffer_release(&registered->secret);
+	buffer_release(&registered->access);
+	registered->version++;
+	if (kept.len > 0) {
+		seal(tokens, registered, "secret", secret_bytes(&kept),
+		     &registered->secret);
+	}
+	seal(tokens, registered, "access", reply->access_token, &registered->access);
+	secret_release(&kept);
+	registered->access_from_s = wall_s();
+	registered->access_until_s =
+		wall_s() + (reply->expires_s > 0 ? reply->expires_s : LIFE_S);
+	registered->consent = CONSENT_GOOD;
+	free(registered->consent_text);
+	registered->consent_text = NULL;
+	if (reply->refresh_expires_s > 0) {
+		registered->consent_until_s = wall_s() + reply->refresh_expires_s;
+	}
+}
+
+SUSPENDS bool tokens_grant(struct tokens *tokens, struct bytes account,
+			   const struct oauth_reply *reply, struct failure *failure)
+{
+	struct registered registered;
+	bool done;
+
+	if (!registry_find(tokens->store, account, &registered)) {
+		return failure_set(failure, FAILURE_PERMANENT, "no such account");
+	}
+	registered.consent_since_s = wall_s();
+	registered.consent_until_s = 0;
+	take_grant(tokens, &registered, reply);
+	done = registry_save(tokens->store, &registered);
+	registered_release(&registered);
+	if (!done) {
+		return failure_set(failure, FAILURE_TEMPORARY,
+				   "the store cannot be written");
+	}
+	tokens_set_back_end(tokens, account);
+	tokens_kept(tokens, reply);
+	return true;
+}
+
+/* ---- refreshing ---- */
+
+static void need_consent(struct tokens *tokens, struct registered *registered,
+			 const struct oauth_reply *reply)
+{
+	struct log_line line;
+
+	registered->consent = CONSENT_NEEDED;
+	free(registered->consent_text);
+	registered->consent_text = memory_copy_text(reply->text);
+	buffer_release(&registered->access);
+	registered->access_until_s = 0;
+	registry_save(tokens->store, registered);
+	if (log_begin(&line, LOG_ERROR, "consent needed")) {
+		log_string(&line, "user", registered->account);
+		log_string(&line, "provider", registered->provider);
+		log_text(&line, "cause", reply->text);
+		log_string(&line, "advice",
+			   "run: popbridge account consent USER, or send the user an "
+			   "invitation: popbridge account invite USER");
+		log_end(&line);
+	}
+}
+
+/* Which record an answer belongs to, should another keeper get it. */
+static void write_tag(const struct registered *registered, char out[TAG_MAX])
+{
+	snprintf(out, TAG_MAX, "%" PRIu64 " %s", registered->version,
+		 registered->account);
+}
+
+/* How this account's provider is asked; the account consents where there is a secret. */
+static bool make_request(struct tokens *tokens, const struct registered *registered,
+			 struct secret *refresh_token, struct oauth_request *request,
+			 struct failure *failure)
+{
+	const struct config_provider *provider =
+		config_provider_named(tokens->config, bytes_of(registered->provider));
+
+	if (!provider) {
+		return failure_set(failure, FAILURE_PERMANENT,
+				   "provider %s is not configured any more",
+				   registered->provider);
+	}
+	request->provider = bytes_of(registered->provider);
+	request->subject = bytes_of(*registered->signs_in_as ? registered->signs_in_as
+							     : registered->mailbox);
+	if (provider->service_account_file) {
+		request->what = OAUTH_SERVICE_ACCOUNT;
+		return true;
+	}
+	if (provider->app_only) {
+		request->what = OAUTH_APP_TOKEN;
+		return true;
+	}
+	request->what = OAUTH_REFRESH;
+	if (registered->secret.len == 0) {
+		return failure_set(failure, FAILURE_PERMANENT,
+				   "nobody has consented yet for account %s",
+				   registered->account);
+	}
+	if (!tokens_unseal(tokens, registered, refresh_token, failure)) {
+		return false;
+	}
+	request->secret = secret_bytes(refresh_token);
+	return true;
+}
+
+/* What the answer changes in the account; read again: we have waited. */
+SUSPENDS static void take_answer(struct tokens *tokens, struct bytes account,
+				 uint64_t version, const struct tokens_answer *answer)
+{
+	struct registered now;
+	struct failure failure;
+
+	if (!registry_find(tokens->store, account, &now)) {
+		return;
+	}
+	const bool is_same = now.version == version;
+
+	if (is_same && answer->reply.verdict == OAUTH_GRANTED) {
+		if (!tokens_grant_refreshed(tokens, &now, &answer->reply)) {
+			failure_set(&failure, FAILURE_TEMPORARY,
+				    "the new token cannot be stored");
+			tokens_set_back(tokens, account, &failure);
+		}
+	} else if (is_same && answer->reply.verdict == OAUTH_INVALID_GRANT) {
+		need_consent(tokens, &now, &answer->reply);
+	} else if (answer->reply.verdict != OAUTH_GRANTED &&
+		   answer->reply.verdict != OAUTH_INVALID_GRANT) {
+		failure_set(&failure,
+			    answer->reply.verdict == OAUTH_TEMPORARY ? FAILURE_TEMPORARY
+								     : FAILURE_PERMANENT,
+			    "the provider %s gives no token: %.*s", now.provider,
+			    (int)answer->reply.text.len, answer->reply.text.at);
+		tokens_set_back(tokens, account, &failure);
+	}
+	registered_release(&now);
+}
+
+SUSPENDS bool tokens_grant_refreshed(struct tokens *tokens, struct registered *registered,
+				     const struct oauth_reply *reply)
+{
+	take_grant(tokens, registered, reply);
+	if (!registry_save(tokens->store, registered)) {
+		return false;
+	}
+	tokens_set_back_end(tokens, bytes_of(registered->account));
+	tokens_kept(tokens, reply);
+	return true;
+}
+
+/* One refresh, from the record as it is to the record as it is then. */
+SUSPENDS static void refresh(struct tokens *tokens, struct bytes account)
+{
+	struct oauth_request request = { 0 };
+	struct secret refresh_token = { 0 };
+	struct registered registered;
+	struct tokens_answer *answer = NULL;
+	struct failure failure;
+	char tag[TAG_MAX];
+
+	if (!registry_find(tokens->store, account, &registered)) {
+		return;
+	}
+	write_tag(&registered, tag);
+	request.tag = bytes_of(tag);
+	if (make_request(tokens, &registered, &refresh_token, &request, &failure)) {
+		answer = tokens_ask(tokens, &request, loop_deadline_ms(REFRESH_MS),
+				    &failure);
+	}
+	if (answer) {
+		take_answer(tokens, account, registered.version, answer);
+	} else {
+		tokens_set_back(tokens, account, &failure);
+	}
+	tokens_answer_free(answer);
+	secret_release(&refresh_token);
+	registered_release(&registered);
+}
+
+SUSPENDS static void run_flight(void *argument)
+{
+	struct flight *flight = argument;
+	struct tokens *tokens = flight->tokens;
+
+	refresh(tokens, bytes_of(flight->account));
+	tokens_land(flight);
+}
+
+void tokens_fly(struct tokens *tokens, struct bytes account)
+{
+	struct flight *flight = memory_new(sizeof(*flight));
+
+	flight->tokens = tokens;
+	flight->account = memory_copy_text(account);
+	flight->next = tokens->flights;
+	tokens->flights = flight;
+	task_start(run_flight, flight);
+}
+
+/* ---- giving out ---- */
+
+static bool is_good(const struct registered *registered)
+{
+	return registered->access.len > 0 &&
+	       registered->access_until_s > wall_s() + SPARE_S;
+}
+
+/* Not all of those that were fetched together are fetched together again. */
+static bool is_getting_old(const struct registered *registered)
+{
+	const uint64_t life_s = registered->access_until_s - registered->access_from_s;
+	uint32_t hash = 2166136261U;
+
+	for (const char *c = registered->account; *c; c++) {
+		hash = (hash ^ (unsigned char)*c) * 16777619U;
+	}
+	const uint64_t early_s =
+		life_s * (EARLY_OF_100 - hash % (JITTER_OF_100 + 1)) / 100;
+
+	return wall_s() >= registered->access_from_s + early_s;
+}
+
+/* May the one of now be given out, though another was wanted? */
+static bool is_as_wanted(const struct registered *registered, bool anew, uint64_t asked_s)
+{
+	return is_good(registered) &&
+	       (!anew || registered->access_from_s + FRESH_S >= asked_s);
+}
+
+static bool needs_consent(const struct registered *registered, struct failure *failure)
+{
+	if (registered->consent != CONSENT_NEEDED) {
+		return false;
+	}
+	failure_set(failure, FAILURE_PERMANENT,
+		    "account %s needs consent anew: %s (run: popbridge account consent "
+		    "%s)",
+		    registered->account, registered->consent_text, registered->account);
+	return true;
+}
+
+SUSPENDS static bool get_token(struct tokens *tokens, struct bytes account, bool anew,
+			       uint64_t deadline_ms, struct secret *out,
+			       struct failure *failure)
+{
+	const uint64_t asked_s = wall_s();
+	struct registered registered;
+	bool got = false;
+	bool over = false;
+
+	while (!over) {
+		if (!registry_find(tokens->store, account, &registered)) {
+			return failure_set(failure, FAILURE_TEMPORARY,
+					   "the account was removed");
+		}
+		over = true;
+		if (is_as_wanted(&registered, anew, asked_s)) {
+			got = unseal(tokens, &registered, "access", &registered.access,
+				     out, failure);
+			if (is_getting_old(&registered) &&
+			    tokens_may_fly(tokens, account, NULL)) {
+				tokens_fly(tokens, account);
+			}
+		} else if (needs_consent(&registered, failure)) {
+			got = false;
+		} else if (tokens_flight_of(tokens, account) ||
+			   tokens_may_fly(tokens, account, failure)) {
+			over = !tokens_wait(tokens, account, deadline_ms, failure);
+		}
+		registered_release(&registered);
+	}
+	return got;
+}
+
+SUSPENDS bool tokens_get(struct tokens *tokens, struct bytes account, bool anew,
+			 uint64_t deadline_ms, struct secret *out,
+			 struct failure *failure)
+{
+	struct registered registered;
+	enum registered_kind kind;
+	bool got;
+
+	if (!registry_find(tokens->store, account, &registered)) {
+		return failure_set(failure, FAILURE_TEMPORARY, "the account was removed");
+	}
+	kind = registered.kind;
+	if (kind == REGISTERED_OAUTH) {
+		registered_release(&registered);
+		return get_token(tokens, account, anew, deadline_ms, out, failure);
+	}
+	got = kind == REGISTERED_PASS_THROUGH ||
+	      tokens_unseal(tokens, &registered, out, failure);
+	registered_release(&registered);
+	return got;
+}
+
+/* ---- what was answered to another keeper ---- */
+
+SUSPENDS void tokens_take_orphan(struct tokens *tokens, const struct oauth_reply *reply)
+{
+	struct bytes account = reply->tag;
+	struct registered registered;
+	uint64_t version;
+
+	if (reply->verdict != OAUTH_GRANTED || !bytes_take_u64(&account, &version) ||
+	    !registry_find(tokens->store, account, &registered)) {
+		return;
+	}
+	if (registered.version == version) {
+		tokens_grant_refreshed(tokens, &registered, reply);
+		log_say(LOG_INFO, "token recovered",
+			"a refresh token for %s was not stored when the last keeper "
+			"ended",
+			registered.account);
+	}
+	registered_release(&registered);
+}

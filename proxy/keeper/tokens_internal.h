@@ -1,0 +1,84 @@
+/*
+ * What the files of tokens share. Nobody else includes this.
+ *
+ * tokens.c          what is given out, and what an answer changes in the store
+ * tokens_channel.c  questions to the oauth role, refreshes under way, set-backs
+ */
+#ifndef PROXY_KEEPER_TOKENS_INTERNAL_H
+#define PROXY_KEEPER_TOKENS_INTERNAL_H
+
+#include "proxy/keeper/tokens.h"
+#include "proxy/rt/channel.h"
+
+/* A question to the oauth role. */
+struct wish {
+	struct wish *next;    // tokens::wishes
+	struct buffer packet; // owned, wiped
+	uint32_t id;
+	unsigned connection;          // over which it was sent last
+	struct tokens_answer *answer; // owned until taken
+	struct gate answered;
+};
+
+/* A refresh under way. */
+struct flight {
+	struct flight *next; // tokens::flights
+	struct tokens *tokens;
+	char *account; // owned
+};
+
+/* The last refresh failed: when the next may be tried. */
+struct set_back {
+	struct set_back *next; // tokens::set_backs
+	char *account;         // owned
+	uint64_t until_ms;
+	uint64_t delay_ms;
+	struct failure failure;
+};
+
+struct tokens {
+	struct store *store;         // borrowed
+	struct vault *vault;         // borrowed
+	const struct config *config; // borrowed
+	struct channel *channel;     // owned; NULL: no oauth role
+	struct task *reader;         // a child, while there is a channel
+	struct wish *wishes;         // wish::next, the newest first
+	struct flight *flights;      // flight::next
+	struct set_back *set_backs;  // set_back::next, the newest first
+	size_t set_back_count;
+	unsigned connection; // counts the channels
+	struct gate landed;
+	size_t sending;
+	struct gate sent;
+	uint32_t last_id;
+};
+
+/* tokens.c */
+
+/* A refresh's answer becomes the account's. False: not written. */
+SUSPENDS bool tokens_grant_refreshed(struct tokens *tokens, struct registered *registered,
+				     const struct oauth_reply *reply);
+/* An answer that nobody here asked for. */
+SUSPENDS void tokens_take_orphan(struct tokens *tokens, const struct oauth_reply *reply);
+/* Begins a refresh; there is none under way. */
+void tokens_fly(struct tokens *tokens, struct bytes account);
+
+/* tokens_channel.c */
+
+const struct flight *tokens_flight_of(const struct tokens *tokens, struct bytes account);
+/* A refresh has ended: who waits looks again. */
+void tokens_land(struct flight *flight);
+/* Begins one where none is under way, and waits for its end. */
+SUSPENDS bool tokens_wait(struct tokens *tokens, struct bytes account,
+			  uint64_t deadline_ms, struct failure *failure);
+
+/* False: the last one failed, and it is too soon; *failure (NULL is fine) is its. */
+bool tokens_may_fly(struct tokens *tokens, struct bytes account, struct failure *failure);
+void tokens_set_back(struct tokens *tokens, struct bytes account,
+		     const struct failure *failure);
+void tokens_set_back_end(struct tokens *tokens, struct bytes account);
+
+/* What this reply brought is on the disk: the oauth role may forget it. */
+SUSPENDS void tokens_kept(struct tokens *tokens, const struct oauth_reply *reply);
+
+#endif
