@@ -150,7 +150,7 @@ static bool take_parked(struct maildrop *maildrop)
 	return true;
 }
 
-SUSPENDS static bool connect_upstream(struct maildrop *maildrop, uint64_t deadline_ms,
+SUSPENDS static bool sign_in_upstream(struct maildrop *maildrop, uint64_t deadline_ms,
 				      struct imap_timing *timing, struct failure *failure)
 {
 	const struct imap_credential credential = {
@@ -167,6 +167,61 @@ SUSPENDS static bool connect_upstream(struct maildrop *maildrop, uint64_t deadli
 	maildrop->verified_ms = loop_now_ms();
 	maildrop->capabilities = imap_capabilities(maildrop->imap);
 	return true;
+}
+
+/* A registered account's secret as it is now: tokens have an end. */
+SUSPENDS static bool renew_secret(struct maildrop *maildrop, enum keeper_prove how,
+				  uint64_t deadline_ms, struct failure *failure)
+{
+	const struct keeper_sign_in who = { .address = maildrop->client.address,
+					    .account = maildrop->account,
+					    .secret = secret_bytes(&maildrop->proof) };
+	struct keeper_credential credential;
+	const enum keeper_proof proof =
+		keeper_prove(maildrop->keeper, &who, how, (struct bytes){ 0 },
+			     deadline_ms, &credential, failure);
+
+	if (proof == KEEPER_PROVEN) {
+		secret_release(&maildrop->secret);
+		maildrop->secret = credential.secret;
+		credential.secret = (struct secret){ 0 };
+	} else if (proof == KEEPER_UNREGISTERED) {
+		failure_set(failure, FAILURE_TEMPORARY, "the account was removed");
+	}
+	keeper_credential_release(&credential);
+	return proof == KEEPER_PROVEN;
+}
+
+/*
+ * A token may be refused though it has not ended: taken back, or cut short by the
+ * provider. Then there is one more try with another. What is refused after that is not
+ * the client's password.
+ */
+SUSPENDS static bool connect_upstream(struct maildrop *maildrop, uint64_t deadline_ms,
+				      struct imap_timing *timing, struct failure *failure)
+{
+	if (sign_in_upstream(maildrop, deadline_ms, timing, failure)) {
+		return true;
+	}
+	if (failure->kind != FAILURE_AUTH || maildrop->proof.len == 0) {
+		return false;
+	}
+	if (maildrop->mechanism != SASL_PLAIN) {
+		if (!renew_secret(maildrop, KEEPER_PROVE_ANEW, deadline_ms, failure)) {
+			return false;
+		}
+		if (sign_in_upstream(maildrop, deadline_ms, timing, failure)) {
+			return true;
+		}
+	}
+	if (failure->kind == FAILURE_AUTH) {
+		failure->kind = FAILURE_PERMANENT;
+		failure_prefix(failure, "the server refuses what is stored for the "
+					"account");
+		failure_advise(failure, "popbridge account show says how the account "
+					"stands and what mends it");
+	}
+	return false;
 }
 
 SUSPENDS static bool select_folder(struct maildrop *maildrop, struct failure *failure)
@@ -301,9 +356,13 @@ SUSPENDS bool maildrop_open(struct maildrop *maildrop,
 		.account = request->account,
 		.parking = request->parking,
 		.indexes = request->indexes,
+		.rights = request->rights,
 	};
 	secret_set(&maildrop->user, request->user);
 	secret_set(&maildrop->secret, request->secret);
+	if (request->proof.len > 0) {
+		secret_set(&maildrop->proof, request->proof);
+	}
 	timing = timing ? timing : &own;
 	timing->metrics = maildrop->upstream->metrics;
 	opened = open_whole(maildrop, request->keeper, deadline_ms, timing, failure);
@@ -321,6 +380,12 @@ bool maildrop_can_delete(const struct maildrop *maildrop, struct failure *failur
 {
 	const struct config_route *route = maildrop->upstream->route;
 
+	if (maildrop->rights & (KEEPER_NO_DELETE | KEEPER_READ_ONLY)) {
+		failure_set(failure, FAILURE_PERMANENT,
+			    "the device password does not allow to delete");
+		return failure_advise(failure, "popbridge account password makes one "
+					       "that does");
+	}
 	if (maildrop->mailbox.read_only || !maildrop->mailbox.deletable) {
 		failure_set(failure, FAILURE_PERMANENT,
 			    maildrop->mailbox.read_only
@@ -353,8 +418,11 @@ SUSPENDS static bool reopen_whole(struct maildrop *maildrop, struct imap_timing 
 				  struct failure *failure)
 {
 	const uint64_t limit_ms = maildrop->upstream->limits->upstream_sign_in_ms;
+	const uint64_t deadline_ms = loop_deadline_ms(limit_ms);
 
-	if (!connect_upstream(maildrop, loop_deadline_ms(limit_ms), timing, failure)) {
+	if ((maildrop->proof.len > 0 &&
+	     !renew_secret(maildrop, KEEPER_PROVE_PASSWORD, deadline_ms, failure)) ||
+	    !connect_upstream(maildrop, deadline_ms, timing, failure)) {
 		return false;
 	}
 	imap_timing_enter(timing, IMAP_STAGE_SELECT);
@@ -487,6 +555,7 @@ SUSPENDS void maildrop_close(struct maildrop *maildrop)
 	maildrop_drop_connection(maildrop);
 	keeper_unlock(maildrop->lock);
 	snapshot_release(&maildrop->snapshot);
+	secret_release(&maildrop->proof);
 	secret_release(&maildrop->secret);
 	secret_release(&maildrop->user);
 	free(maildrop->exact_name);

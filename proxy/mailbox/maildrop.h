@@ -23,6 +23,9 @@ struct maildrop_request {
 	enum sasl_mechanism mechanism;
 	struct bytes user;   // the upstream user
 	struct bytes secret; // password or token
+	struct bytes proof;  // registered accounts: what the client said, to ask the
+			    // keeper for the secret again; else empty
+	unsigned rights; // enum keeper_rights: what the client may not
 	const char *folder;
 	struct imap_client client; // lives as long as the maildrop
 };
@@ -32,6 +35,8 @@ struct maildrop {
 	enum sasl_mechanism mechanism;
 	struct secret user;
 	struct secret secret;         // kept to reconnect, wiped at the end
+	struct secret proof;          // likewise
+	unsigned rights;              // enum keeper_rights
 	char *folder;                 // owned
 	char *name;                   // owned: canonical, what the lock is for
 	char *exact_name;             // owned: whose index

@@ -3,7 +3,7 @@
  *
  * An unknown user, an unknown route and a wrong password are answered alike.
  */
-#include "proxy/session/destination.h"
+#include "proxy/session/credential.h"
 #include "proxy/session/session_internal.h"
 
 #include <inttypes.h>
@@ -11,21 +11,24 @@
 #define GRID_MS 1000
 #define KEEPER_MS 5000 // a keeper that was killed is replaced well within that
 
-SUSPENDS static bool open_destination(struct session *session,
-				      const struct destination *destination,
-				      enum sasl_mechanism mechanism, struct bytes secret,
-				      struct failure *failure)
+SUSPENDS static bool open_maildrop(struct session *session,
+				   const struct keeper_sign_in *who,
+				   const struct credential *credential,
+				   struct failure *failure)
 {
 	const struct config_limits *limits = &session->service->config->limits;
+	const struct destination *destination = &credential->destination;
 	const struct maildrop_request request = {
 		.upstream = destination->upstream,
 		.keeper = session->service->keeper,
 		.account = buffer_bytes(&session->user),
 		.parking = session->service->parking,
 		.indexes = session->service->indexes,
-		.mechanism = mechanism,
+		.mechanism = credential->mechanism,
 		.user = buffer_bytes(&destination->user),
-		.secret = secret,
+		.secret = credential->secret,
+		.proof = credential->registered ? who->secret : (struct bytes){ 0 },
+		.rights = credential->keeper.rights,
 		.folder = destination_folder(destination),
 		.client = { stream_peer(session->client), session->id,
 			    report_is_traced(session) },
@@ -49,6 +52,7 @@ SUSPENDS static bool attempt(struct session *session, enum sasl_mechanism mechan
 			     struct bytes user, struct bytes secret,
 			     struct failure *failure)
 {
+	const struct config_limits *limits = &session->service->config->limits;
 	const struct keeper_sign_in who = {
 		.address = stream_peer(session->client),
 		.shared_address = session_is_from_many(session),
@@ -56,7 +60,8 @@ SUSPENDS static bool attempt(struct session *session, enum sasl_mechanism mechan
 		.secret = secret,
 		.tls = tls_of(session),
 	};
-	struct destination destination;
+	const struct credential_said said = { .who = &who, .mechanism = mechanism };
+	struct credential credential;
 	uint64_t delay_ms = 0;
 	bool opened;
 
@@ -74,9 +79,11 @@ SUSPENDS static bool attempt(struct session *session, enum sasl_mechanism mechan
 		return false;
 	}
 	task_sleep_until(loop_deadline_ms(delay_ms));
-	opened = destination_find(session->service, user, &destination, failure) &&
-		 open_destination(session, &destination, mechanism, secret, failure);
-	destination_release(&destination);
+	opened = credential_find(session->service, &said,
+				 loop_deadline_ms(limits->upstream_sign_in_ms),
+				 &credential, failure) &&
+		 open_maildrop(session, &who, &credential, failure);
+	credential_release(&credential);
 	keeper_tell(session->service->keeper, &who, outcome_of(opened, failure));
 	return opened;
 }

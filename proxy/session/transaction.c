@@ -202,6 +202,7 @@ SUSPENDS static enum next mark_read(struct session *session,
 	struct failure failure;
 
 	if (!session->maildrop.upstream->route->mark_read ||
+	    (session->maildrop.rights & KEEPER_READ_ONLY) ||
 	    session->maildrop.mailbox.read_only) {
 		return NEXT_COMMAND;
 	}
