@@ -459,7 +459,6 @@ struct keeper *keeper_open_from(const char *state_directory, int memory,
 
 	keeper->store = store;
 	keeper->is_in_memory = !state_directory;
-	store_throttle_key(store, key);
 	store_key(store, "throttle key", key);
 	keeper->throttle = throttle_new(limits->sign_in_delay_min_ms,
 					limits->sign_in_delay_max_ms, PLACES, key);

@@ -27,11 +27,15 @@ struct keeper *keeper_open(const char *state_directory,
 struct keeper *keeper_open_from(const char *state_directory, int memory,
 				const struct config_limits *limits,
 				struct failure *failure);
+
+/*
  * Registered accounts, with the master key and the providers of config, which is borrowed
  * until the next keeper_describe() or the end. Before anything is served.
  * FAILURE_PERMANENT: the master key is not the one of the store's secrets.
+ */
 bool keeper_use_accounts(struct keeper *keeper, const struct config *config,
 			 struct failure *failure);
+
 /* The oauth role is at the other end (taken over). */
 SUSPENDS void keeper_ask_for_tokens(struct keeper *keeper, int fd);
 

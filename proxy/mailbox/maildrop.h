@@ -24,8 +24,8 @@ struct maildrop_request {
 	struct bytes user;   // the upstream user
 	struct bytes secret; // password or token
 	struct bytes proof;  // registered accounts: what the client said, to ask the
-			    // keeper for the secret again; else empty
-	unsigned rights; // enum keeper_rights: what the client may not
+			     // keeper for the secret again; else empty
+	unsigned rights;     // enum keeper_rights: what the client may not
 	const char *folder;
 	struct imap_client client; // lives as long as the maildrop
 };

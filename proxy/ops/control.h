@@ -28,6 +28,9 @@ enum control_type {
 	CONTROL_SETTING, // descriptor: a new configuration's text, for the keeper
 	/* role to master */
 	CONTROL_STORE, // descriptor: what a keeper that leaves kept in memory
+	/* master to role */
+	CONTROL_TOKENS, // descriptor: a keeper's new way to the oauth role, or its to a
+			// keeper
 };
 
 struct control_message {

@@ -14,7 +14,7 @@
 #define SLOTS_MAX 4096
 #define TITLE "popbridge-handover"
 
-static const char *const roles[] = { "worker", "keeper", "web" };
+static const char *const roles[] = { "worker", "keeper", "web", "oauth" };
 
 /* Writing -------------------------------------------------------------------------- */
 

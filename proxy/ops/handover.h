@@ -20,7 +20,7 @@
 #define HANDOVER_MAX (1024 * 1024)
 
 struct handover_child {
-	const char *role; // static: "worker", "keeper", "web"
+	const char *role; // static: "worker", "keeper", "web", "oauth"
 	uint32_t pid;
 	int channel;
 	int pulse;

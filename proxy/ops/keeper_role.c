@@ -39,6 +39,8 @@ SUSPENDS static void obey(struct role *role, struct keeper *keeper)
 	       message.type != CONTROL_DRAIN) {
 		if (message.type == CONTROL_KEEPER && descriptors->count == 1) {
 			keeper_serve(keeper, descriptors->list[0]);
+		} else if (message.type == CONTROL_TOKENS && descriptors->count == 1) {
+			keeper_ask_for_tokens(keeper, descriptors->list[0]);
 		} else if (message.type == CONTROL_SETTING && descriptors->count == 1) {
 			take_setting(role, keeper, descriptors->list[0]);
 		}
@@ -85,7 +87,7 @@ SUSPENDS int keeper_live(struct role *role)
 				  &failure);
 	if (store >= 0) {
 		close(store);
-	keeper = keeper_open(role->config->state, &role->config->limits, &failure);
+	}
 	if (keeper && !keeper_use_accounts(keeper, role->config, &failure)) {
 		keeper_close(keeper);
 		keeper = NULL;

@@ -18,10 +18,8 @@ static const struct {
 	const char *name;
 	SUSPENDS int (*live)(struct role *role);
 } roles[] = {
-	{ "worker", worker_live },
-	{ "keeper", keeper_live },
-	{ "web", web_live },
-	{ "trial", trial_live },
+	{ "worker", worker_live }, { "keeper", keeper_live }, { "web", web_live },
+	{ "oauth", oauth_live },   { "trial", trial_live },
 };
 
 struct life {

@@ -23,6 +23,7 @@ int role_run(const char *name);
 SUSPENDS int worker_live(struct role *role);
 SUSPENDS int keeper_live(struct role *role);
 SUSPENDS int web_live(struct role *role);   // web_role.c
+SUSPENDS int oauth_live(struct role *role); // oauth_role.c
 SUSPENDS int trial_live(struct role *role); // trial_role.c
 
 /* Tell the master that we serve, and may read no files of others any more. */

@@ -289,7 +289,7 @@ SUSPENDS bool roster_start(struct roster *roster, struct failure *failure)
 	}
 	while (!all_run(roster) && gate_wait(&roster->changed, deadline_ms, failure)) {
 	}
-	roster->web_task = task_start_child(roster_run_web, roster);
+	roster_run_aides(roster);
 	return all_run(roster);
 }
 
@@ -322,8 +322,7 @@ SUSPENDS bool roster_replace_workers(struct roster *roster)
 			gate_wait(&roster->changed, loop_deadline_ms(READY_MS), &ignored);
 		}
 	}
-	roster->replace_web = true;
-	gate_open(roster->web ? &roster->web->ended : &roster->changed);
+	roster_replace_aides(roster);
 	return roster_all_new(roster);
 }
 
@@ -364,13 +363,11 @@ SUSPENDS void roster_stop(struct roster *roster)
 	while (roster->leaving > 0) {
 		gate_wait(&roster->changed, DEADLINE_NEVER, &ignored);
 	}
-	if (roster->web_task) {
-		roster_stop_web(roster);
-	}
+	roster_stop_aides(roster);
 	if (roster->keeper_task) {
 		roster_stop_keeper(roster);
 	}
-	while (roster->leaving > 0) { // a web role that was just replaced
+	while (roster->leaving > 0) { // an aide that was just replaced
 		gate_wait(&roster->changed, DEADLINE_NEVER, &ignored);
 	}
 	free(roster->slots);

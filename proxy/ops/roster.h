@@ -24,6 +24,15 @@ struct slot {
 	bool replace;            // start another one, then let this one drain
 };
 
+/* A role that helps: its process changes. */
+struct aide {
+	struct roster *roster;
+	const char *role;
+	struct process *process; // NULL: none, or between two
+	struct task *task;       // a child: runs it
+	bool replace;            // the setting is new
+};
+
 struct roster {
 	struct setting setting;
 	struct doors doors;
@@ -35,11 +44,9 @@ struct roster {
 	int store_fd;             // owned: of a keeper that left; -1: none
 	struct process *keeper;   // NULL: between two
 	struct task *keeper_task; // a child
-	struct process *web;      // NULL: none, or between two
-	struct task *web_task;    // a child
-	bool replace_web;         // the setting is new
-	struct gate changed;      // opened when a role is ready or gone
-	size_t leaving;           // drained ones that still run
+	struct aide web, oauth;
+	struct gate changed; // opened when a role is ready or gone
+	size_t leaving;      // drained ones that still run
 	unsigned char key[CONTROL_KEY_BYTES];
 	int metrics;
 	int history;          // of the charts

@@ -105,7 +105,9 @@ static void adopt(struct roster *roster, const struct handover_child *child)
 	} else if (strcmp(child->role, "keeper") == 0) {
 		roster->keeper = process;
 	} else if (strcmp(child->role, "web") == 0) {
-		roster->web = process;
+		roster->web.process = process;
+	} else if (strcmp(child->role, "oauth") == 0) {
+		roster->oauth.process = process;
 	} else {
 		roster->slots[child->slot].process = process;
 		metrics_gauge_up(METRICS_WORKERS);
@@ -157,7 +159,6 @@ SUSPENDS bool roster_take_over(struct roster *roster, const struct handover *han
 	while (is_replacing(roster) && !roster->stopping &&
 	       gate_wait(&roster->changed, deadline_ms, &ignored)) {
 	}
-	roster->replace_web = true;
-	roster->web_task = task_start_child(roster_run_web, roster);
+	roster_run_aides(roster);
 	return has_keeper && roster_all_new(roster) && !is_replacing(roster);
 }

@@ -5,7 +5,7 @@
  * roster_handover.c  an upgrade's two sides
  * roster_keeper.c    the keeper, and who knows it
  * roster_pulse.c     who hangs
- * roster_web.c       the web role
+ * roster_aide.c      the web role
  */
 #ifndef PROXY_OPS_ROSTER_INTERNAL_H
 #define PROXY_OPS_ROSTER_INTERNAL_H
@@ -64,10 +64,15 @@ SUSPENDS void roster_introduce_all(struct roster *roster);
 /* The keeper hears of the setting of now, unless it knows. */
 SUSPENDS void roster_inform_keeper(struct roster *roster);
 
-/* roster_web.c */
+/* roster_aide.c */
 
-/* A task: keeps the web role running where it is wanted. */
-SUSPENDS void roster_run_web(void *roster);
-SUSPENDS void roster_stop_web(struct roster *roster);
+/* Keeps them running where they are wanted. */
+void roster_run_aides(struct roster *roster);
+/* The setting is new. */
+void roster_replace_aides(struct roster *roster);
+SUSPENDS void roster_stop_aides(struct roster *roster);
+
+/* A keeper or an oauth role is new: nothing happens where one of the two is missing. */
+SUSPENDS void roster_introduce_oauth(struct roster *roster);
 
 #endif

@@ -43,6 +43,8 @@ static const struct family counters[METRICS_COUNTERS] = {
 				      "Keepers started again after a death." },
 	[METRICS_WEB_RESTARTS] = { "web_restarts",
 				   "Web roles started again after a death." },
+	[METRICS_OAUTH_RESTARTS] = { "oauth_restarts",
+				     "OAuth2 roles started again after a death." },
 	[METRICS_RELOADS] = { "reloads", "Reloads that took effect." },
 	[METRICS_RELOADS_REFUSED] = { "reloads_refused",
 				      "Reloads refused because something was wrong." },

@@ -127,7 +127,7 @@ static void test_what_was_in_memory_goes_on_in_another(void **state)
 	struct failure failure;
 	struct store *store = open_or_fail(NULL);
 	note_a_day(store);
-	store_throttle_key(store, first);
+	store_key(store, "throttle key", first);
 	assert_true(store_commit(store));
 	const int copy = store_copy(store);
 	assert_true(copy >= 0);
@@ -136,7 +136,7 @@ static void test_what_was_in_memory_goes_on_in_another(void **state)
 	close(copy);
 	assert_non_null(store);
 	assert_the_day_is_known(store);
-	store_throttle_key(store, again);
+	store_key(store, "throttle key", again);
 	assert_memory_equal(first, again, sizeof(first));
 	for (uint64_t i = 0; i < 500; i++) { // and it has room to grow
 		note_a_day(store);
