@@ -9,6 +9,12 @@ struct shape {
 	unsigned numbers, texts;
 };
 
+#define ACCOUNT_TEXTS                                                                    \
+	(TEXT(USER) | TEXT(ROUTE) | TEXT(MAILBOX) | TEXT(SIGNS_IN_AS) | TEXT(ALIASES) |  \
+	 TEXT(PROVIDER))
+#define DEVICE_TEXTS                                                                     \
+	(TEXT(USER) | TEXT(LABEL) | TEXT(FOLDER) | TEXT(NETWORKS) | TEXT(SECRET))
+
 static const struct shape shapes[ADMIN_TYPES] = {
 	[ADMIN_ASK_SERVICE] = { true, 0, 0 },
 	[ADMIN_ASK_PROBLEMS] = { true, NUMBER(SILENT_S), 0 },
@@ -17,6 +23,31 @@ static const struct shape shapes[ADMIN_TYPES] = {
 	[ADMIN_ASK_FAILURES] = { true, 0, TEXT(USER) },
 	[ADMIN_KICK] = { true, 0, TEXT(USER) },
 	[ADMIN_FORGET] = { true, 0, TEXT(USER) },
+	[ADMIN_ASK_REGISTERED] = { true, 0, TEXT(USER) },
+	[ADMIN_REGISTER] = { true, NUMBER(TYPE) | NUMBER(MODE),
+			     ACCOUNT_TEXTS | TEXT(SECRET) },
+	[ADMIN_REGISTER_ALL] = { true, 0, 0 },
+	[ADMIN_UNREGISTER] = { true, 0, TEXT(USER) },
+	[ADMIN_ADD_DEVICE] = { true,
+			       NUMBER(TYPE) | NUMBER(RIGHTS) | NUMBER(UNTIL_S) |
+				       NUMBER(DIGITS),
+			       DEVICE_TEXTS },
+	[ADMIN_REMOVE_DEVICE] = { true, NUMBER(ID), TEXT(USER) },
+	[ADMIN_CONSENT] = { true, 0, TEXT(USER) },
+	[ADMIN_GRANT] = { true, 0, TEXT(USER) | TEXT(SECRET) },
+	[ADMIN_REKEY] = { true, 0, TEXT(SECRET) },
+	[ADMIN_REGISTERED] = { false,
+			       NUMBER(TYPE) | NUMBER(HAS_SECRET) | NUMBER(STATE) |
+				       NUMBER(SINCE_S) | NUMBER(UNTIL_S) | NUMBER(AT_S) |
+				       NUMBER(DEVICES),
+			       ACCOUNT_TEXTS | TEXT(CAUSE) },
+	[ADMIN_DEVICE] = { false,
+			   NUMBER(TYPE) | NUMBER(ID) | NUMBER(RIGHTS) | NUMBER(SINCE_S) |
+				   NUMBER(UNTIL_S) | NUMBER(LAST_RIGHT_S),
+			   DEVICE_TEXTS | TEXT(ADDRESS) },
+	[ADMIN_CODE] = { false, NUMBER(UNTIL_S),
+			 TEXT(URL) | TEXT(URL_COMPLETE) | TEXT(USER_CODE) },
+	[ADMIN_PENDING] = { false, 0, 0 },
 	[ADMIN_END] = { false, NUMBER(COUNT), 0 },
 	[ADMIN_FAILED] = { false, NUMBER(KIND), TEXT(CAUSE) | TEXT(ADVICE) },
 	[ADMIN_SERVICE] = { false, 0, TEXT(ADDRESS) | TEXT(VERSION) },

@@ -22,13 +22,22 @@
 
 enum admin_type {
 	/* asked */
-	ADMIN_ASK_SERVICE,   // -> SERVICE, LISTENER...
-	ADMIN_ASK_PROBLEMS,  // SILENT_S (0: never) -> ACCOUNT..., COUNT: strangers
-	ADMIN_ASK_LEGACY,    // -> LEGACY...
-	ADMIN_ASK_REFERENCE, // REFERENCE -> FAILURE..., newest first
-	ADMIN_ASK_FAILURES,  // USER -> FAILURE..., newest first
-	ADMIN_KICK,          // USER -> COUNT: sessions told to end
-	ADMIN_FORGET,        // USER -> FORGOTTEN...
+	ADMIN_ASK_SERVICE,    // -> SERVICE, LISTENER...
+	ADMIN_ASK_PROBLEMS,   // SILENT_S (0: never) -> ACCOUNT..., COUNT: strangers
+	ADMIN_ASK_LEGACY,     // -> LEGACY...
+	ADMIN_ASK_REFERENCE,  // REFERENCE -> FAILURE..., newest first
+	ADMIN_ASK_FAILURES,   // USER -> FAILURE..., newest first
+	ADMIN_KICK,           // USER -> COUNT: sessions told to end
+	ADMIN_FORGET,         // USER -> FORGOTTEN...
+	ADMIN_ASK_REGISTERED, // USER (empty: all) -> REGISTERED..., DEVICE... of the one
+	ADMIN_REGISTER,       // an account as in REGISTERED, SECRET, MODE -> END
+	ADMIN_REGISTER_ALL,   // those that were said with ADMIN_MODE_COLLECT -> COUNT
+	ADMIN_UNREGISTER,     // USER -> COUNT: sessions told to end
+	ADMIN_ADD_DEVICE,     // a device as in DEVICE, SECRET (empty: make one) -> DEVICE
+	ADMIN_REMOVE_DEVICE,  // USER, ID -> COUNT: sessions told to end
+	ADMIN_CONSENT,        // USER -> CODE, PENDING..., END: the device flow (RFC 8628)
+	ADMIN_GRANT,          // USER, SECRET: a refresh token -> END
+	ADMIN_REKEY,          // SECRET: the new master key, empty: the old -> COUNT
 	/* answered: rows, then one of these two */
 	ADMIN_END,    // COUNT, by what was asked
 	ADMIN_FAILED, // KIND, CAUSE, ADVICE
@@ -39,8 +48,12 @@ enum admin_type {
 	ADMIN_LEGACY,
 	ADMIN_FAILURE,
 	ADMIN_FORGOTTEN,
+	ADMIN_REGISTERED,
+	ADMIN_DEVICE,
+	ADMIN_CODE,    // what the person has to type, and where
+	ADMIN_PENDING, // not done yet
 };
-#define ADMIN_TYPES (ADMIN_FORGOTTEN + 1)
+#define ADMIN_TYPES (ADMIN_PENDING + 1)
 
 enum admin_number {
 	ADMIN_COUNT,
@@ -57,8 +70,18 @@ enum admin_number {
 	ADMIN_LOST,         // sessions in a row that lost their DELEs
 	ADMIN_TLS,          // enum keeper_tls; LISTENER: enum config_tls
 	ADMIN_BEHIND_PROXY, // 1: a PROXY header is required
+	ADMIN_TYPE,         // REGISTERED: how it signs in; DEVICE: how it is proven
+	ADMIN_MODE,         // enum admin_mode
+	ADMIN_HAS_SECRET,   // 1: one is stored
+	ADMIN_STATE,        // of the consent
+	ADMIN_SINCE_S,      // of the consent; DEVICE: made
+	ADMIN_UNTIL_S,      // its end, 0: not known, or none
+	ADMIN_ID,           // of a device password
+	ADMIN_RIGHTS,       // what it may not
+	ADMIN_DEVICES,      // how many there are
+	ADMIN_DIGITS,       // 1: made for a keypad
 };
-#define ADMIN_NUMBERS (ADMIN_BEHIND_PROXY + 1)
+#define ADMIN_NUMBERS (ADMIN_DIGITS + 1)
 
 enum admin_text {
 	ADMIN_USER,
@@ -68,8 +91,27 @@ enum admin_text {
 	ADMIN_ADVICE,  // empty: none
 	ADMIN_VERSION, // of the program
 	ADMIN_WHAT,    // "failures"
+	ADMIN_ROUTE,
+	ADMIN_MAILBOX,
+	ADMIN_SIGNS_IN_AS,
+	ADMIN_ALIASES, // one a line
+	ADMIN_PROVIDER,
+	ADMIN_SECRET, // a password, a token: comes from operators, and goes to them once
+	ADMIN_LABEL,
+	ADMIN_FOLDER,
+	ADMIN_NETWORKS, // one a line
+	ADMIN_URL,
+	ADMIN_URL_COMPLETE, // with the code in it
+	ADMIN_USER_CODE,
 };
-#define ADMIN_TEXTS (ADMIN_WHAT + 1)
+#define ADMIN_TEXTS (ADMIN_USER_CODE + 1)
+
+enum admin_mode {
+	ADMIN_MODE_NEW,     // refused where there is one
+	ADMIN_MODE_CHANGE,  // refused where there is none; empty texts stay as they are
+	ADMIN_MODE_COLLECT, // kept until REGISTER_ALL, new or instead of what there is
+	ADMIN_MODES
+};
 
 /* Why an account is listed. */
 enum admin_problem {

@@ -105,6 +105,7 @@ SUSPENDS static void serve(void *argument)
 
 	client->task = task_self();
 	answer_all(client);
+	admin_drop_collected(client);
 	channel_close(client->channel);
 	memory_wipe(client->out.data, client->out.size);
 	buffer_release(&client->out);

@@ -3,7 +3,9 @@
  * a task; it asks one thing after the other.
  *
  * admin.c          connections, and who answers what
- * admin_answers.c  the answers
+ * admin_answers.c   the answers
+ * admin_accounts.c  registered accounts and their device passwords
+ * admin_consent.c   a person's consent
  */
 #ifndef PROXY_KEEPER_ADMIN_H
 #define PROXY_KEEPER_ADMIN_H
@@ -21,6 +23,7 @@ struct admin_client {
 	struct task *task;
 	char *packet; // CHANNEL_MESSAGE_MAX
 	struct buffer out;
+	struct admin_collected *collected; // admin_accounts.c: an import's, until its end
 };
 
 /* Ends the connections, takes the socket's name away. NULL is fine. */
@@ -38,6 +41,19 @@ SUSPENDS bool admin_fail(struct admin_client *client, const struct failure *fail
 
 /* Ends a user's sessions in all workers; how many there were. */
 SUSPENDS uint64_t admin_kick(struct admin *admin, struct bytes user);
+
+/* "192.0.2.1", for a row. */
+struct bytes admin_address_words(const unsigned char octets[KEEPER_ADDRESS_BYTES],
+				 char out[ADDRESS_TEXT_MAX]);
+
+/* admin_accounts.c, admin_consent.c: what admin_answer() leaves to them */
+
+SUSPENDS bool admin_answer_accounts(struct admin_client *client,
+				    const struct admin_message *message);
+void admin_drop_collected(struct admin_client *client);
+SUSPENDS bool admin_consent(struct admin_client *client, struct bytes user);
+SUSPENDS bool admin_grant(struct admin_client *client, struct bytes user,
+			  struct bytes refresh_token);
 
 /* admin_answers.c. False: the operator is gone. */
 

@@ -6,9 +6,8 @@
 #define LOOKED_AT_ONCE 200 // accounts, before others have their turn
 #define SILENT_NEVER 0
 
-/* "192.0.2.1", for a row. */
-static struct bytes address_words(const unsigned char octets[KEEPER_ADDRESS_BYTES],
-				  char out[ADDRESS_TEXT_MAX])
+struct bytes admin_address_words(const unsigned char octets[KEEPER_ADDRESS_BYTES],
+				 char out[ADDRESS_TEXT_MAX])
 {
 	static const unsigned char mapped[12] = { [10] = 0xff, [11] = 0xff };
 	const bool is_ipv4 = memcmp(octets, mapped, sizeof(mapped)) == 0;
@@ -108,8 +107,8 @@ SUSPENDS static bool say_account(struct admin_client *client, struct bytes name,
 				 .number[ADMIN_UNANSWERED] = account->no_answer_in_a_row,
 				 .number[ADMIN_LOST] = account->lost_in_a_row,
 				 .text[ADMIN_USER] = name,
-				 .text[ADMIN_ADDRESS] =
-					 address_words(account->last_address, address) });
+				 .text[ADMIN_ADDRESS] = admin_address_words(
+					 account->last_address, address) });
 }
 
 /* Strangers, who never signed in, are counted only: anybody may invent them. */
@@ -151,15 +150,15 @@ SUSPENDS static bool say_legacy(struct admin_client *client)
 	buffer_init(&name, KEEPER_TEXT_MAX);
 	while (goes_on && store_next_legacy(client->keeper->store, &name, &row)) {
 		count++;
-		goes_on = admin_say(
-			client,
-			&(struct admin_message){ .type = ADMIN_LEGACY,
-						 .number[ADMIN_TLS] = row.tls,
-						 .number[ADMIN_AT_S] = row.last_s,
-						 .number[ADMIN_COUNT] = row.count,
-						 .text[ADMIN_USER] = buffer_bytes(&name),
-						 .text[ADMIN_ADDRESS] = address_words(
-							 row.address, address) });
+		goes_on = admin_say(client,
+				    &(struct admin_message){
+					    .type = ADMIN_LEGACY,
+					    .number[ADMIN_TLS] = row.tls,
+					    .number[ADMIN_AT_S] = row.last_s,
+					    .number[ADMIN_COUNT] = row.count,
+					    .text[ADMIN_USER] = buffer_bytes(&name),
+					    .text[ADMIN_ADDRESS] = admin_address_words(
+						    row.address, address) });
 	}
 	buffer_release(&name);
 	return goes_on && admin_end(client, count);
@@ -176,8 +175,8 @@ SUSPENDS static bool say_failure(struct admin_client *client,
 					 .number[ADMIN_REFERENCE] = failure->reference,
 					 .number[ADMIN_KIND] = failure->kind,
 					 .text[ADMIN_USER] = failure->account,
-					 .text[ADMIN_ADDRESS] =
-						 address_words(failure->address, address),
+					 .text[ADMIN_ADDRESS] = admin_address_words(
+						 failure->address, address),
 					 .text[ADMIN_ANSWER] = failure->answer,
 					 .text[ADMIN_CAUSE] = failure->cause,
 					 .text[ADMIN_ADVICE] = failure->advice });
@@ -268,6 +267,16 @@ SUSPENDS bool admin_answer(struct admin_client *client,
 				 admin_kick(client->admin, message->text[ADMIN_USER]));
 	case ADMIN_FORGET:
 		return forget(client, message->text[ADMIN_USER]);
+	case ADMIN_ASK_REGISTERED:
+	case ADMIN_REGISTER:
+	case ADMIN_REGISTER_ALL:
+	case ADMIN_UNREGISTER:
+	case ADMIN_ADD_DEVICE:
+	case ADMIN_REMOVE_DEVICE:
+	case ADMIN_CONSENT:
+	case ADMIN_GRANT:
+	case ADMIN_REKEY:
+		return admin_answer_accounts(client, message);
 	case ADMIN_END:
 	case ADMIN_FAILED:
 	case ADMIN_SERVICE:
@@ -276,6 +285,10 @@ SUSPENDS bool admin_answer(struct admin_client *client,
 	case ADMIN_LEGACY:
 	case ADMIN_FAILURE:
 	case ADMIN_FORGOTTEN:
+	case ADMIN_REGISTERED:
+	case ADMIN_DEVICE:
+	case ADMIN_CODE:
+	case ADMIN_PENDING:
 		return false; // answers; the decoder takes none from here
 	}
 	return false;

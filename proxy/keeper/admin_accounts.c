@@ -1,0 +1,675 @@
+/*
+ * Registered accounts and their device passwords, as operators see and change them.
+ */
+#include "proxy/base/log.h"
+#include "proxy/base/memory.h"
+#include "proxy/keeper/admin.h"
+#include "proxy/keeper/password.h"
+#include "proxy/keeper/proof.h"
+#include "proxy/rt/offload.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define AT_ONCE 100          // rows, before others have their turn
+#define COLLECTED_MAX 200000 // accounts of one import
+
+/* Those of an import, until all of them are there. */
+struct admin_collected {
+	struct registered *list; // owned
+	size_t count, room;
+};
+
+void admin_drop_collected(struct admin_client *client)
+{
+	struct admin_collected *collected = client->collected;
+
+	if (!collected) {
+		return;
+	}
+	for (size_t i = 0; i < collected->count; i++) {
+		registered_release(&collected->list[i]);
+	}
+	free(collected->list);
+	free(collected);
+	client->collected = NULL;
+}
+
+SUSPENDS static bool refuse(struct admin_client *client, const char *why)
+{
+	struct failure failure;
+
+	failure_set(&failure, FAILURE_PERMANENT, "%s", why);
+	return admin_fail(client, &failure);
+}
+
+SUSPENDS static bool not_written(struct admin_client *client)
+{
+	struct failure failure;
+
+	failure_set(&failure, FAILURE_TEMPORARY,
+		    "the store cannot be written: is the disk full?");
+	return admin_fail(client, &failure);
+}
+
+static bool find(struct admin_client *client, struct bytes user, struct registered *out)
+{
+	struct buffer name;
+	bool found;
+
+	buffer_init(&name, REGISTRY_TEXT_MAX);
+	found = registry_canonical(user, &name) &&
+		registry_find(client->keeper->store, buffer_bytes(&name), out);
+	buffer_release(&name);
+	return found;
+}
+
+/* ---- rows ---- */
+
+static uint64_t count_devices(struct store *store, struct bytes account)
+{
+	struct device device;
+	uint64_t count = 0;
+	uint32_t after = 0;
+
+	while (device_next(store, account, after, &device)) {
+		after = device.id;
+		count++;
+		device_release(&device);
+	}
+	return count;
+}
+
+SUSPENDS static bool say_registered(struct admin_client *client,
+				    const struct registered *registered)
+{
+	const struct bytes account = bytes_of(registered->account);
+
+	return admin_say(
+		client,
+		&(struct admin_message){
+			.type = ADMIN_REGISTERED,
+			.number[ADMIN_TYPE] = registered->kind,
+			.number[ADMIN_HAS_SECRET] = registered->secret.len > 0,
+			.number[ADMIN_STATE] = registered->consent,
+			.number[ADMIN_SINCE_S] = registered->consent_since_s,
+			.number[ADMIN_UNTIL_S] = registered->consent_until_s,
+			.number[ADMIN_AT_S] = registered->created_s,
+			.number[ADMIN_DEVICES] =
+				count_devices(client->keeper->store, account),
+			.text[ADMIN_USER] = account,
+			.text[ADMIN_ROUTE] = bytes_of(registered->route),
+			.text[ADMIN_MAILBOX] = bytes_of(registered->mailbox),
+			.text[ADMIN_SIGNS_IN_AS] = bytes_of(registered->signs_in_as),
+			.text[ADMIN_ALIASES] = bytes_of(registered->aliases),
+			.text[ADMIN_PROVIDER] = bytes_of(registered->provider),
+			.text[ADMIN_CAUSE] = bytes_of(
+				registered->consent_text ? registered->consent_text : ""),
+		});
+}
+
+/* secret: a new one, which is shown this once. */
+SUSPENDS static bool say_device(struct admin_client *client, struct bytes account,
+				const struct device *device, struct bytes secret)
+{
+	char address[ADDRESS_TEXT_MAX] = "";
+
+	if (device->last_s > 0) {
+		admin_address_words(device->last_address, address);
+	}
+	return admin_say(client,
+			 &(struct admin_message){
+				 .type = ADMIN_DEVICE,
+				 .number[ADMIN_TYPE] = device->kind,
+				 .number[ADMIN_ID] = device->id,
+				 .number[ADMIN_RIGHTS] = device->rights,
+				 .number[ADMIN_SINCE_S] = device->created_s,
+				 .number[ADMIN_UNTIL_S] = device->until_s,
+				 .number[ADMIN_LAST_RIGHT_S] = device->last_s,
+				 .text[ADMIN_USER] = account,
+				 .text[ADMIN_LABEL] = bytes_of(device->label),
+				 .text[ADMIN_FOLDER] = bytes_of(device->folder),
+				 .text[ADMIN_NETWORKS] = bytes_of(device->networks),
+				 .text[ADMIN_ADDRESS] = bytes_of(address),
+				 .text[ADMIN_SECRET] = secret,
+			 });
+}
+
+SUSPENDS static bool say_devices(struct admin_client *client, struct bytes account)
+{
+	struct device device;
+	uint32_t after = 0;
+	bool goes_on = true;
+
+	while (goes_on && device_next(client->keeper->store, account, after, &device)) {
+		after = device.id;
+		goes_on = say_device(client, account, &device, (struct bytes){ 0 });
+		device_release(&device);
+	}
+	return goes_on;
+}
+
+SUSPENDS static bool say_all(struct admin_client *client)
+{
+	struct registered registered;
+	struct buffer after;
+	uint64_t count = 0;
+	bool goes_on = true;
+
+	buffer_init(&after, REGISTRY_TEXT_MAX);
+	while (goes_on &&
+	       registry_next(client->keeper->store, buffer_bytes(&after), &registered)) {
+		buffer_clear(&after);
+		buffer_append(&after, bytes_of(registered.account));
+		goes_on = say_registered(client, &registered);
+		registered_release(&registered);
+		if (++count % AT_ONCE == 0) {
+			goes_on = goes_on && task_sleep_until(loop_now_ms());
+		}
+	}
+	buffer_release(&after);
+	return goes_on && admin_end(client, count);
+}
+
+SUSPENDS static bool say_accounts(struct admin_client *client, struct bytes user)
+{
+	struct registered registered;
+	bool goes_on;
+
+	if (user.len == 0) {
+		return say_all(client);
+	}
+	if (!find(client, user, &registered)) {
+		return refuse(client,
+			      "there is no such account (popbridge account list)");
+	}
+	goes_on = say_registered(client, &registered) &&
+		  say_devices(client, bytes_of(registered.account)) &&
+		  admin_end(client, 1);
+	registered_release(&registered);
+	return goes_on;
+}
+
+/* ---- accounts ---- */
+
+static const char *unfit(const struct admin_client *client,
+			 const struct registered *registered)
+{
+	const bool is_oauth = registered->kind == REGISTERED_OAUTH;
+
+	if (!*registered->mailbox) {
+		return "the account needs a mailbox: the user name upstream";
+	}
+	if (is_oauth && !*registered->provider) {
+		return "an account that signs in with OAuth2 needs a provider";
+	}
+	if (is_oauth &&
+	    !config_provider_named(client->config, bytes_of(registered->provider))) {
+		return "no provider of that name is configured (providers)";
+	}
+	if (!is_oauth && *registered->provider) {
+		return "a provider is for accounts that sign in with OAuth2";
+	}
+	if (!config_route_for(client->config,
+			      bytes_of(*registered->route ? registered->route
+							  : registered->account))) {
+		return "no route matches the account, or the route it names";
+	}
+	return NULL;
+}
+
+static bool is_clean(const struct admin_message *message)
+{
+	static const enum admin_text texts[] = { ADMIN_USER, ADMIN_ROUTE, ADMIN_MAILBOX,
+						 ADMIN_SIGNS_IN_AS, ADMIN_PROVIDER };
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+		const struct bytes text = message->text[texts[i]];
+
+		for (size_t j = 0; j < text.len; j++) {
+			if ((unsigned char)text.at[j] < ' ' || text.at[j] == 0x7F) {
+				return false;
+			}
+		}
+		if (text.len > REGISTRY_TEXT_MAX) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static void put_text(char **to, struct bytes text, bool keep)
+{
+	if (*to && keep && text.len == 0) {
+		return;
+	}
+	free(*to);
+	*to = memory_copy_text(text);
+}
+
+/* keep: what is not said stays. */
+static void put_texts(struct registered *registered, const struct admin_message *message,
+		      bool keep)
+{
+	put_text(&registered->route, message->text[ADMIN_ROUTE], keep);
+	put_text(&registered->mailbox, message->text[ADMIN_MAILBOX], keep);
+	put_text(&registered->signs_in_as, message->text[ADMIN_SIGNS_IN_AS], keep);
+	put_text(&registered->aliases, message->text[ADMIN_ALIASES], keep);
+	put_text(&registered->provider, message->text[ADMIN_PROVIDER], keep);
+	if (!registered->consent_text) {
+		registered->consent_text = memory_copy_text((struct bytes){ 0 });
+	}
+}
+
+/* Other people's consent, or another provider's, is none. */
+static void drop_consent(struct registered *registered)
+{
+	buffer_release(&registered->secret);
+	buffer_release(&registered->access);
+	registered->consent = CONSENT_NONE;
+	registered->consent_since_s = registered->consent_until_s = 0;
+	registered->version++;
+}
+
+static bool is_other_identity(const struct registered *old,
+			      const struct admin_message *message)
+{
+	const struct bytes provider = message->text[ADMIN_PROVIDER];
+	const struct bytes signs_in_as = message->text[ADMIN_SIGNS_IN_AS];
+
+	return old->kind != (enum registered_kind)message->number[ADMIN_TYPE] ||
+	       (provider.len > 0 && !bytes_equal(provider, bytes_of(old->provider))) ||
+	       (signs_in_as.len > 0 &&
+		!bytes_equal(signs_in_as, bytes_of(old->signs_in_as)));
+}
+
+/* What the operator said, over what there was. NULL: *out is it; else why not. */
+static const char *compose(struct admin_client *client,
+			   const struct admin_message *message, struct registered *out,
+			   struct failure *failure)
+{
+	const enum admin_mode mode = (enum admin_mode)message->number[ADMIN_MODE];
+	const struct bytes secret = message->text[ADMIN_SECRET];
+	struct buffer name;
+
+	*out = (struct registered){ 0 };
+	if (mode >= ADMIN_MODES || message->number[ADMIN_TYPE] >= REGISTERED_KINDS ||
+	    !is_clean(message)) {
+		return "a name is too long, or has control characters in it";
+	}
+	buffer_init(&name, REGISTRY_TEXT_MAX);
+	const bool named = registry_canonical(message->text[ADMIN_USER], &name);
+	const bool exists =
+		named && registry_find(client->keeper->store, buffer_bytes(&name), out);
+
+	if (!exists && named) {
+		out->account = memory_copy_text(buffer_bytes(&name));
+		out->created_s = keeper_wall_s();
+	}
+	buffer_release(&name);
+	if (!named || (mode == ADMIN_MODE_NEW && exists) ||
+	    (mode == ADMIN_MODE_CHANGE && !exists)) {
+		return !named   ? "an account needs a name"
+		       : exists ? "there is such an account already (popbridge account "
+				  "change)"
+				: "there is no such account (popbridge account add)";
+	}
+	if (exists && is_other_identity(out, message)) {
+		drop_consent(out);
+	}
+	out->kind = (enum registered_kind)message->number[ADMIN_TYPE];
+	put_texts(out, message, exists && mode == ADMIN_MODE_CHANGE);
+	if (secret.len > 0 &&
+	    !tokens_seal(client->keeper->tokens, out, secret, failure)) {
+		return failure->text;
+	}
+	if (secret.len > 0 && out->kind == REGISTERED_OAUTH) {
+		out->consent = CONSENT_GOOD; // a pasted refresh token
+		out->consent_since_s = keeper_wall_s();
+	}
+	return unfit(client, out);
+}
+
+SUSPENDS static bool collect(struct admin_client *client, struct registered *registered)
+{
+	struct admin_collected *collected = client->collected;
+
+	if (!collected) {
+		client->collected = collected = memory_new(sizeof(*collected));
+	}
+	if (collected->count >= COLLECTED_MAX) {
+		registered_release(registered);
+		return refuse(client, "too many accounts at once");
+	}
+	if (collected->count == collected->room) {
+		collected->room = collected->room * 2 + 64;
+		collected->list = memory_resize(
+			collected->list, collected->room * sizeof(*collected->list));
+	}
+	collected->list[collected->count++] = *registered;
+	return admin_end(client, collected->count);
+}
+
+SUSPENDS static bool registered_anew(struct admin_client *client,
+				     struct registered *registered)
+{
+	const bool saved = registry_save(client->keeper->store, registered);
+
+	if (saved) {
+		prover_forget(client->keeper->prover);
+		log_say(LOG_INFO, "account saved", "%s, mailbox %s", registered->account,
+			registered->mailbox);
+	}
+	registered_release(registered);
+	return saved ? admin_end(client, 1) : not_written(client);
+}
+
+SUSPENDS static bool do_register(struct admin_client *client,
+				 const struct admin_message *message)
+{
+	struct registered registered;
+	struct failure failure;
+	const char *why = compose(client, message, &registered, &failure);
+
+	if (why) {
+		registered_release(&registered);
+		return refuse(client, why);
+	}
+	if (message->number[ADMIN_MODE] == ADMIN_MODE_COLLECT) {
+		return collect(client, &registered);
+	}
+	return registered_anew(client, &registered);
+}
+
+/* Nothing waits in here, so it is all or nothing for everybody who looks. */
+SUSPENDS static bool register_all(struct admin_client *client)
+{
+	struct admin_collected *collected = client->collected;
+	struct store *store = client->keeper->store;
+	const size_t count = collected ? collected->count : 0;
+	bool good = registry_begin(store);
+
+	for (size_t i = 0; i < count && good; i++) {
+		good = registry_save(store, &collected->list[i]);
+	}
+	good = registry_end(store, good);
+	prover_forget(client->keeper->prover);
+	admin_drop_collected(client);
+	return good ? admin_end(client, count) : not_written(client);
+}
+
+SUSPENDS static bool unregister(struct admin_client *client, struct bytes user)
+{
+	struct registered registered;
+	bool removed;
+
+	if (!find(client, user, &registered)) {
+		return refuse(client,
+			      "there is no such account (popbridge account list)");
+	}
+	removed = registry_remove(client->keeper->store, bytes_of(registered.account));
+	prover_forget(client->keeper->prover);
+	if (removed) {
+		log_say(LOG_INFO, "account removed", "%s", registered.account);
+	}
+	registered_release(&registered);
+	return removed ? admin_end(client, admin_kick(client->admin, user))
+		       : not_written(client);
+}
+
+/* ---- device passwords ---- */
+
+struct hashing {
+	struct bytes password;
+	struct buffer hash;
+	bool done;
+};
+
+static void hash(void *argument)
+{
+	struct hashing *hashing = argument;
+
+	hashing->done = password_hash(hashing->password, &hashing->hash);
+}
+
+/* How it is proven later. NULL, or why not. */
+SUSPENDS static const char *make_proof(struct admin_client *client, struct bytes account,
+				       struct bytes password, struct device *device,
+				       struct failure *failure)
+{
+	unsigned char keyed[KEYED_HASH_BYTES];
+	struct hashing hashing = { .password = password };
+	struct buffer context;
+
+	buffer_init(&device->proof, REGISTRY_SECRET_MAX);
+	switch (device->kind) {
+	case DEVICE_GENERATED:
+		prover_hash(client->keeper->prover, account, password, keyed);
+		buffer_append(&device->proof,
+			      (struct bytes){ (char *)keyed, sizeof(keyed) });
+		return NULL;
+	case DEVICE_CHOSEN:
+		buffer_init(&hashing.hash, PASSWORD_HASH_MAX);
+		offload(hash, &hashing);
+		buffer_append(&device->proof, buffer_bytes(&hashing.hash));
+		buffer_release(&hashing.hash);
+		return hashing.done ? NULL : "this system cannot hash passwords";
+	case DEVICE_APOP:
+		if (!vault_can_seal(client->keeper->vault, failure)) {
+			return failure->text;
+		}
+		buffer_init(&context, REGISTRY_TEXT_MAX + 16);
+		buffer_printf(&context, "apop %.*s", (int)account.len, account.at);
+		vault_seal(client->keeper->vault, buffer_bytes(&context), password,
+			   &device->proof);
+		buffer_release(&context);
+		return NULL;
+	case DEVICE_KINDS:
+		break;
+	}
+	return "no such kind of password";
+}
+
+static const char *unfit_password(struct bytes password)
+{
+	if (password.len < PASSWORD_LEAST) {
+		return "a chosen password has 8 characters at least";
+	}
+	if (password.len > PASSWORD_MAX) {
+		return "a password has 255 octets at most: more does not fit a POP3 line";
+	}
+	for (size_t i = 0; i < password.len; i++) {
+		if ((unsigned char)password.at[i] < ' ') {
+			return "a password has no control characters";
+		}
+	}
+	return NULL;
+}
+
+static const char *unfit_networks(struct bytes networks)
+{
+	const char *why = NULL;
+
+	while (networks.len > 0 && !why) {
+		const char *end = memchr(networks.at, '\n', networks.len);
+		const size_t len = end ? (size_t)(end - networks.at) : networks.len;
+
+		config_network_is((struct bytes){ networks.at, len }, &why);
+		bytes_skip(&networks, len + 1);
+	}
+	return why;
+}
+
+static const char *take_device(const struct admin_message *message, struct device *device,
+			       struct secret *password)
+{
+	const struct bytes given = message->text[ADMIN_SECRET];
+	const char *why = unfit_networks(message->text[ADMIN_NETWORKS]);
+
+	*device = (struct device){
+		.label = memory_copy_text(message->text[ADMIN_LABEL]),
+		.kind = (enum device_kind)message->number[ADMIN_TYPE],
+		.rights = (unsigned)message->number[ADMIN_RIGHTS],
+		.folder = memory_copy_text(message->text[ADMIN_FOLDER]),
+		.networks = memory_copy_text(message->text[ADMIN_NETWORKS]),
+		.until_s = message->number[ADMIN_UNTIL_S],
+		.created_s = keeper_wall_s(),
+	};
+	if (why || message->number[ADMIN_TYPE] >= DEVICE_KINDS ||
+	    message->number[ADMIN_RIGHTS] > (DEVICE_NO_DELETE | DEVICE_READ_ONLY)) {
+		return why ? why : "no such kind of password, or right";
+	}
+	if (given.len == 0) {
+		if (device->kind == DEVICE_CHOSEN) {
+			device->kind = DEVICE_GENERATED;
+		}
+		password_generate(message->number[ADMIN_DIGITS] == 1, password);
+		return NULL;
+	}
+	if (device->kind == DEVICE_GENERATED) {
+		device->kind = DEVICE_CHOSEN;
+	}
+	secret_set(password, given);
+	return unfit_password(given);
+}
+
+SUSPENDS static const char *save_device(struct admin_client *client,
+					const struct registered *registered,
+					struct device *device, struct bytes password,
+					struct failure *failure)
+{
+	const struct bytes account = bytes_of(registered->account);
+	const char *why;
+
+	if (registered->kind == REGISTERED_PASS_THROUGH) {
+		return "the account passes the client's own password on: it has no "
+		       "device passwords";
+	}
+	why = make_proof(client, account, password, device, failure);
+	if (!why && !device_add(client->keeper->store, account, device)) {
+		return "not written: the account has 64 device passwords already, or the "
+		       "disk is full";
+	}
+	return why;
+}
+
+SUSPENDS static bool add_device(struct admin_client *client,
+				const struct admin_message *message)
+{
+	struct registered registered;
+	struct device device;
+	struct secret password = { 0 };
+	struct failure failure;
+	const char *why;
+	bool goes_on;
+
+	if (!find(client, message->text[ADMIN_USER], &registered)) {
+		return refuse(client,
+			      "there is no such account (popbridge account list)");
+	}
+	why = take_device(message, &device, &password);
+	why = why ? why
+		  : save_device(client, &registered, &device, secret_bytes(&password),
+				&failure);
+	goes_on = why ? refuse(client, why)
+		      : say_device(client, bytes_of(registered.account), &device,
+				   secret_bytes(&password)) &&
+				  admin_end(client, 1);
+	secret_release(&password);
+	device_release(&device);
+	registered_release(&registered);
+	return goes_on;
+}
+
+SUSPENDS static bool remove_device(struct admin_client *client,
+				   const struct admin_message *message)
+{
+	struct registered registered;
+	bool removed;
+
+	if (!find(client, message->text[ADMIN_USER], &registered)) {
+		return refuse(client,
+			      "there is no such account (popbridge account list)");
+	}
+	removed = device_remove(client->keeper->store, bytes_of(registered.account),
+				(uint32_t)message->number[ADMIN_ID]);
+	prover_forget(client->keeper->prover);
+	registered_release(&registered);
+	return removed ? admin_end(client,
+				   admin_kick(client->admin, message->text[ADMIN_USER]))
+		       : refuse(client, "the account has no device password with that "
+					"number (popbridge account show)");
+}
+
+/* ---- new keys ---- */
+
+/*
+ * Every record is sealed anew; one that cannot be opened is told, and keeps the old key
+ * in use. Cut off, the next rekey goes on where this one was.
+ */
+SUSPENDS static bool rekey(struct admin_client *client, struct bytes master)
+{
+	struct keeper *keeper = client->keeper;
+	struct registered registered;
+	struct failure failure;
+	struct buffer after;
+	uint64_t count = 0;
+	bool all = true;
+
+	if (!vault_rekey(keeper->vault, master, &failure)) {
+		return admin_fail(client, &failure);
+	}
+	buffer_init(&after, REGISTRY_TEXT_MAX);
+	while (registry_next(keeper->store, buffer_bytes(&after), &registered)) {
+		buffer_clear(&after);
+		buffer_append(&after, bytes_of(registered.account));
+		if (!tokens_reseal(keeper->tokens, &registered, &failure)) {
+			log_say(LOG_ERROR, "secret not sealed anew", "%s", failure.text);
+			all = false;
+		}
+		registered_release(&registered);
+		if (++count % AT_ONCE == 0) {
+			task_sleep_until(loop_now_ms());
+		}
+	}
+	buffer_release(&after);
+	if (all && vault_drop_old_keys(keeper->vault)) {
+		return admin_end(client, count);
+	}
+	return refuse(client,
+		      "some secrets could not be sealed anew, see the log; the old "
+		      "key stays for them");
+}
+
+SUSPENDS bool admin_answer_accounts(struct admin_client *client,
+				    const struct admin_message *message)
+{
+	const struct bytes user = message->text[ADMIN_USER];
+
+	if (message->type == ADMIN_ASK_REGISTERED) {
+		return say_accounts(client, user);
+	}
+	if (message->type == ADMIN_REGISTER) {
+		return do_register(client, message);
+	}
+	if (message->type == ADMIN_REGISTER_ALL) {
+		return register_all(client);
+	}
+	if (message->type == ADMIN_UNREGISTER) {
+		return unregister(client, user);
+	}
+	if (message->type == ADMIN_ADD_DEVICE) {
+		return add_device(client, message);
+	}
+	if (message->type == ADMIN_REMOVE_DEVICE) {
+		return remove_device(client, message);
+	}
+	if (message->type == ADMIN_CONSENT) {
+		return admin_consent(client, user);
+	}
+	if (message->type == ADMIN_GRANT) {
+		return admin_grant(client, user, message->text[ADMIN_SECRET]);
+	}
+	return rekey(client, message->text[ADMIN_SECRET]);
+}

@@ -1,0 +1,322 @@
+/*
+ * A person's consent by the device flow (RFC 8628), and a refresh token that somebody has
+ * got elsewhere.
+ *
+ * All goes well: the provider gives a code, the operator's command shows it, the person
+ * types it in at the provider, and the token that comes of it is the account's. Somebody
+ * else signed in there: the token is taken back and not stored.
+ */
+#include "proxy/base/log.h"
+#include "proxy/base/memory.h"
+#include "proxy/keeper/admin.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define ASK_MS 45000
+#define INTERVAL_S 5 // RFC 8628 3.2
+#define SLOWER_S 5   // RFC 8628 3.5
+#define CODE_S 600   // where the provider does not say; longer ones are cut, too
+#define ROW_MS 4000  // the command wants to hear that we are there
+
+struct consent {
+	struct admin_client *client;
+	struct registered registered;
+	struct secret device_code;
+	uint64_t interval_s;
+	uint64_t until_ms;
+	bool by_operator; // who pasted a token knows whose it is
+};
+
+/* ASCII letters in any case: mail addresses at providers are. */
+static bool is_same_person(struct bytes a, struct bytes b)
+{
+	struct buffer one, two;
+	bool same;
+
+	buffer_init(&one, REGISTRY_TEXT_MAX);
+	buffer_init(&two, REGISTRY_TEXT_MAX);
+	same = registry_canonical(a, &one) && registry_canonical(b, &two) &&
+	       bytes_equal(buffer_bytes(&one), buffer_bytes(&two));
+	buffer_release(&one);
+	buffer_release(&two);
+	return same;
+}
+
+/* signs-in-as, the mailbox where that is not said, or a listed alias. */
+static bool may_consent(const struct registered *registered, struct bytes identity)
+{
+	struct bytes rest = bytes_of(registered->aliases);
+
+	if (is_same_person(identity,
+			   bytes_of(*registered->signs_in_as ? registered->signs_in_as
+							     : registered->mailbox))) {
+		return true;
+	}
+	while (rest.len > 0) {
+		const char *end = memchr(rest.at, '\n', rest.len);
+		const size_t len = end ? (size_t)(end - rest.at) : rest.len;
+
+		if (is_same_person(identity, (struct bytes){ rest.at, len })) {
+			return true;
+		}
+		bytes_skip(&rest, len + 1);
+	}
+	return false;
+}
+
+SUSPENDS static void take_back(struct admin_client *client,
+			       const struct registered *registered,
+			       struct bytes refresh_token)
+{
+	struct oauth_request request = { .what = OAUTH_REVOKE,
+					 .provider = bytes_of(registered->provider),
+					 .secret = refresh_token };
+	struct failure ignored;
+
+	if (refresh_token.len > 0) {
+		tokens_answer_free(tokens_ask(client->keeper->tokens, &request,
+					      loop_deadline_ms(ASK_MS), &ignored));
+	}
+}
+
+/* The provider's word on who consented, where it gives one. */
+static bool is_right_person(const struct consent *consent,
+			    const struct oauth_reply *reply)
+{
+	const struct config_provider *provider = config_provider_named(
+		consent->client->config, bytes_of(consent->registered.provider));
+	const bool tells = provider && provider->identity_claim;
+
+	if (reply->identity.len == 0) {
+		/* Then the IMAP server's word has to do: it takes no other's token. */
+		return !tells || consent->by_operator;
+	}
+	return may_consent(&consent->registered, reply->identity);
+}
+
+SUSPENDS static bool take_consent(struct consent *consent,
+				  const struct oauth_reply *reply,
+				  struct failure *failure)
+{
+	const struct registered *registered = &consent->registered;
+
+	if (reply->refresh_token.len == 0) {
+		return failure_set(
+			failure, FAILURE_PERMANENT,
+			"the provider gave no refresh token: consent would end "
+			"within the hour; its scope needs offline access");
+	}
+	if (is_right_person(consent, reply)) {
+		return tokens_grant(consent->client->keeper->tokens,
+				    bytes_of(registered->account), reply, failure);
+	}
+	take_back(consent->client, registered, reply->refresh_token);
+	if (reply->identity.len == 0) {
+		return failure_set(failure, FAILURE_PERMANENT,
+				   "the provider does not say who consented; its scope "
+				   "needs openid and email");
+	}
+	return failure_set(
+		failure, FAILURE_PERMANENT,
+		"%.*s consented, not %s: nothing was stored (see --signs-in-as "
+		"and --alias of popbridge account change)",
+		(int)reply->identity.len, reply->identity.at,
+		*registered->signs_in_as ? registered->signs_in_as : registered->mailbox);
+}
+
+static bool is_waiting(const struct oauth_reply *reply)
+{
+	return reply->verdict == OAUTH_PENDING || reply->verdict == OAUTH_SLOW_DOWN ||
+	       reply->verdict == OAUTH_TEMPORARY;
+}
+
+/* Between two questions the command hears that we are still there. False: it is gone. */
+SUSPENDS static bool wait_interval(struct consent *consent)
+{
+	const uint64_t until_ms = loop_deadline_ms(consent->interval_s * 1000);
+	bool goes_on = true;
+
+	while (goes_on && loop_now_ms() < until_ms) {
+		const uint64_t soon_ms = loop_deadline_ms(ROW_MS);
+
+		goes_on = task_sleep_until(soon_ms < until_ms ? soon_ms : until_ms) &&
+			  admin_say(consent->client,
+				    &(struct admin_message){ .type = ADMIN_PENDING });
+	}
+	return goes_on;
+}
+
+SUSPENDS static struct tokens_answer *ask(struct consent *consent, enum oauth_what what,
+					  struct failure *failure)
+{
+	struct oauth_request request = {
+		.what = what,
+		.provider = bytes_of(consent->registered.provider),
+		.secret = secret_bytes(&consent->device_code),
+	};
+
+	return tokens_ask(consent->client->keeper->tokens, &request,
+			  loop_deadline_ms(ASK_MS), failure);
+}
+
+SUSPENDS static bool end_with(struct consent *consent, const struct oauth_reply *reply)
+{
+	struct failure failure;
+
+	if (reply->verdict == OAUTH_GRANTED) {
+		if (take_consent(consent, reply, &failure)) {
+			log_say(LOG_INFO, "consent given", "for account %s",
+				consent->registered.account);
+			return admin_end(consent->client, 1);
+		}
+	} else {
+		failure_set(&failure, FAILURE_PERMANENT, "the provider says: %.*s",
+			    (int)reply->text.len, reply->text.at);
+	}
+	return admin_fail(consent->client, &failure);
+}
+
+SUSPENDS static bool wait_for_person(struct consent *consent)
+{
+	struct failure failure;
+
+	while (loop_now_ms() < consent->until_ms) {
+		if (!wait_interval(consent)) {
+			return false;
+		}
+		struct tokens_answer *answer = ask(consent, OAUTH_DEVICE_POLL, &failure);
+
+		if (!answer && failure.kind == FAILURE_CANCELLED) {
+			return false;
+		}
+		if (answer && !is_waiting(&answer->reply)) {
+			const bool goes_on = end_with(consent, &answer->reply);
+
+			tokens_answer_free(answer);
+			return goes_on;
+		}
+		if (answer && answer->reply.verdict == OAUTH_SLOW_DOWN) {
+			consent->interval_s += SLOWER_S;
+		}
+		tokens_answer_free(answer);
+	}
+	failure_set(&failure, FAILURE_PERMANENT, "nobody typed the code in time");
+	return admin_fail(consent->client, &failure);
+}
+
+SUSPENDS static bool show_code(struct consent *consent, const struct oauth_reply *reply)
+{
+	const uint64_t code_s = reply->expires_s > 0 && reply->expires_s < CODE_S
+					? reply->expires_s
+					: CODE_S;
+
+	secret_set(&consent->device_code, reply->device_code);
+	consent->interval_s = reply->interval_s > 0 ? reply->interval_s : INTERVAL_S;
+	consent->until_ms = loop_deadline_ms(code_s * 1000);
+	return admin_say(consent->client,
+			 &(struct admin_message){
+				 .type = ADMIN_CODE,
+				 .number[ADMIN_UNTIL_S] = keeper_wall_s() + code_s,
+				 .text[ADMIN_URL] = reply->url,
+				 .text[ADMIN_URL_COMPLETE] = reply->url_complete,
+				 .text[ADMIN_USER_CODE] = reply->user_code,
+			 });
+}
+
+SUSPENDS static bool run_flow(struct consent *consent)
+{
+	struct failure failure;
+	struct tokens_answer *answer = ask(consent, OAUTH_DEVICE_START, &failure);
+	bool goes_on;
+
+	if (!answer) {
+		return admin_fail(consent->client, &failure);
+	}
+	if (answer->reply.verdict != OAUTH_GRANTED) {
+		goes_on = end_with(consent, &answer->reply);
+		tokens_answer_free(answer);
+		return goes_on;
+	}
+	goes_on = show_code(consent, &answer->reply);
+	tokens_answer_free(answer);
+	return goes_on && wait_for_person(consent);
+}
+
+static bool find(struct admin_client *client, struct bytes user, struct registered *out,
+		 struct failure *failure)
+{
+	struct buffer name;
+	bool found;
+
+	buffer_init(&name, REGISTRY_TEXT_MAX);
+	found = registry_canonical(user, &name) &&
+		registry_find(client->keeper->store, buffer_bytes(&name), out);
+	buffer_release(&name);
+	if (!found) {
+		return failure_set(failure, FAILURE_PERMANENT,
+				   "there is no such account (popbridge account list)");
+	}
+	if (out->kind != REGISTERED_OAUTH) {
+		registered_release(out);
+		return failure_set(failure, FAILURE_PERMANENT,
+				   "the account does not sign in with OAuth2");
+	}
+	return true;
+}
+
+SUSPENDS bool admin_consent(struct admin_client *client, struct bytes user)
+{
+	struct consent consent = { .client = client };
+	struct failure failure;
+	bool goes_on;
+
+	if (!find(client, user, &consent.registered, &failure) ||
+	    !vault_can_seal(client->keeper->vault, &failure)) {
+		registered_release(&consent.registered);
+		return admin_fail(client, &failure);
+	}
+	goes_on = run_flow(&consent);
+	secret_release(&consent.device_code);
+	registered_release(&consent.registered);
+	return goes_on;
+}
+
+/* Tried at once, so that a wrong one is told to who pasted it. */
+SUSPENDS bool admin_grant(struct admin_client *client, struct bytes user,
+			  struct bytes refresh_token)
+{
+	struct oauth_request request = { .what = OAUTH_REFRESH, .secret = refresh_token };
+	struct registered registered = { 0 };
+	struct tokens_answer *answer = NULL;
+	struct secret kept = { 0 };
+	struct failure failure;
+	bool goes_on;
+
+	if (!find(client, user, &registered, &failure) ||
+	    !vault_can_seal(client->keeper->vault, &failure)) {
+		registered_release(&registered);
+		return admin_fail(client, &failure);
+	}
+	secret_set(&kept, refresh_token); // the packet it is in may be overwritten
+	request.secret = secret_bytes(&kept);
+	request.provider = bytes_of(registered.provider);
+	answer = tokens_ask(client->keeper->tokens, &request, loop_deadline_ms(ASK_MS),
+			    &failure);
+	if (!answer) {
+		goes_on = admin_fail(client, &failure);
+	} else {
+		if (answer->reply.refresh_token.len == 0) {
+			answer->reply.refresh_token = secret_bytes(&kept);
+		}
+		struct consent consent = { .client = client,
+					   .registered = registered,
+					   .by_operator = true };
+
+		goes_on = end_with(&consent, &answer->reply);
+	}
+	tokens_answer_free(answer);
+	secret_release(&kept);
+	registered_release(&registered);
+	return goes_on;
+}
