@@ -27,6 +27,7 @@ static const char help[] =
 	"  explain  what was behind a -ERR, or the last ones of a user\n"
 	"  kick     end a user's sessions\n"
 	"  forget   erase what is stored about a user\n"
+	"  account  accounts of OAuth2 and stored passwords, device passwords\n"
 	"  upgrade  let the service that runs become the program that is installed now\n"
 	"\n"
 	"popbridge imaps://imap.example.com needs no configuration: POP3 on "
@@ -40,6 +41,7 @@ static const struct {
 	{ "serve", cli_serve },     { "check", cli_check },   { "probe", cli_probe },
 	{ "status", cli_status },   { "health", cli_health }, { "upgrade", cli_upgrade },
 	{ "explain", cli_explain }, { "kick", cli_kick },     { "forget", cli_forget },
+	{ "account", cli_account },
 };
 
 /* argp names the program in its messages by argv[0]. */

@@ -23,6 +23,8 @@ int cli_upgrade(int argc, char **argv);
 /* Not for people: what another program that ran in this process handed over goes on. */
 int cli_resume(int handover_fd);
 
+/* popbridge account ACTION ... */
+int cli_account(int argc, char **argv);
 int cli_explain(int argc, char **argv);
 int cli_kick(int argc, char **argv);
 int cli_forget(int argc, char **argv);

@@ -130,6 +130,13 @@ static bool broke_off(int error, struct failure *failure)
 				       "was it just restarted? See its log");
 }
 
+void enquiry_be_patient(const struct enquiry *enquiry)
+{
+	const struct timeval minute = { .tv_sec = 60 };
+
+	setsockopt(enquiry->fd, SOL_SOCKET, SO_RCVTIMEO, &minute, sizeof(minute));
+}
+
 bool enquiry_ask(struct enquiry *enquiry, const struct admin_message *message,
 		 struct failure *failure)
 {

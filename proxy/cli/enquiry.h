@@ -39,6 +39,9 @@ void enquiry_close(struct enquiry *enquiry);
 void enquiry_find(const struct enquiry_place *place, char **control,
 		  struct config **config);
 
+/* The next answers may take a minute each. */
+void enquiry_be_patient(const struct enquiry *enquiry);
+
 bool enquiry_ask(struct enquiry *enquiry, const struct admin_message *message,
 		 struct failure *failure);
 

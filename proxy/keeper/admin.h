@@ -4,7 +4,8 @@
  *
  * admin.c          connections, and who answers what
  * admin_answers.c   the answers
- * admin_accounts.c  registered accounts and their device passwords
+ * admin_accounts.c  registered accounts
+ * admin_devices.c   their device passwords
  * admin_consent.c   a person's consent
  */
 #ifndef PROXY_KEEPER_ADMIN_H
@@ -45,6 +46,19 @@ SUSPENDS uint64_t admin_kick(struct admin *admin, struct bytes user);
 /* "192.0.2.1", for a row. */
 struct bytes admin_address_words(const unsigned char octets[KEEPER_ADDRESS_BYTES],
 				 char out[ADDRESS_TEXT_MAX]);
+
+/* False: there is no such account. */
+bool admin_find(struct admin_client *client, struct bytes user, struct registered *out);
+SUSPENDS bool admin_refuse(struct admin_client *client, const char *why);
+SUSPENDS bool admin_not_written(struct admin_client *client);
+
+/* admin_devices.c */
+
+SUSPENDS bool admin_say_devices(struct admin_client *client, struct bytes account);
+SUSPENDS bool admin_add_device(struct admin_client *client,
+			       const struct admin_message *message);
+SUSPENDS bool admin_remove_device(struct admin_client *client,
+				  const struct admin_message *message);
 
 /* admin_accounts.c, admin_consent.c: what admin_answer() leaves to them */
 

@@ -4,9 +4,7 @@
 #include "proxy/base/log.h"
 #include "proxy/base/memory.h"
 #include "proxy/keeper/admin.h"
-#include "proxy/keeper/password.h"
 #include "proxy/keeper/proof.h"
-#include "proxy/rt/offload.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -36,7 +34,7 @@ void admin_drop_collected(struct admin_client *client)
 	client->collected = NULL;
 }
 
-SUSPENDS static bool refuse(struct admin_client *client, const char *why)
+SUSPENDS bool admin_refuse(struct admin_client *client, const char *why)
 {
 	struct failure failure;
 
@@ -44,7 +42,7 @@ SUSPENDS static bool refuse(struct admin_client *client, const char *why)
 	return admin_fail(client, &failure);
 }
 
-SUSPENDS static bool not_written(struct admin_client *client)
+SUSPENDS bool admin_not_written(struct admin_client *client)
 {
 	struct failure failure;
 
@@ -53,7 +51,7 @@ SUSPENDS static bool not_written(struct admin_client *client)
 	return admin_fail(client, &failure);
 }
 
-static bool find(struct admin_client *client, struct bytes user, struct registered *out)
+bool admin_find(struct admin_client *client, struct bytes user, struct registered *out)
 {
 	struct buffer name;
 	bool found;
@@ -109,47 +107,6 @@ SUSPENDS static bool say_registered(struct admin_client *client,
 		});
 }
 
-/* secret: a new one, which is shown this once. */
-SUSPENDS static bool say_device(struct admin_client *client, struct bytes account,
-				const struct device *device, struct bytes secret)
-{
-	char address[ADDRESS_TEXT_MAX] = "";
-
-	if (device->last_s > 0) {
-		admin_address_words(device->last_address, address);
-	}
-	return admin_say(client,
-			 &(struct admin_message){
-				 .type = ADMIN_DEVICE,
-				 .number[ADMIN_TYPE] = device->kind,
-				 .number[ADMIN_ID] = device->id,
-				 .number[ADMIN_RIGHTS] = device->rights,
-				 .number[ADMIN_SINCE_S] = device->created_s,
-				 .number[ADMIN_UNTIL_S] = device->until_s,
-				 .number[ADMIN_LAST_RIGHT_S] = device->last_s,
-				 .text[ADMIN_USER] = account,
-				 .text[ADMIN_LABEL] = bytes_of(device->label),
-				 .text[ADMIN_FOLDER] = bytes_of(device->folder),
-				 .text[ADMIN_NETWORKS] = bytes_of(device->networks),
-				 .text[ADMIN_ADDRESS] = bytes_of(address),
-				 .text[ADMIN_SECRET] = secret,
-			 });
-}
-
-SUSPENDS static bool say_devices(struct admin_client *client, struct bytes account)
-{
-	struct device device;
-	uint32_t after = 0;
-	bool goes_on = true;
-
-	while (goes_on && device_next(client->keeper->store, account, after, &device)) {
-		after = device.id;
-		goes_on = say_device(client, account, &device, (struct bytes){ 0 });
-		device_release(&device);
-	}
-	return goes_on;
-}
-
 SUSPENDS static bool say_all(struct admin_client *client)
 {
 	struct registered registered;
@@ -180,12 +137,12 @@ SUSPENDS static bool say_accounts(struct admin_client *client, struct bytes user
 	if (user.len == 0) {
 		return say_all(client);
 	}
-	if (!find(client, user, &registered)) {
-		return refuse(client,
-			      "there is no such account (popbridge account list)");
+	if (!admin_find(client, user, &registered)) {
+		return admin_refuse(client,
+				    "there is no such account (popbridge account list)");
 	}
 	goes_on = say_registered(client, &registered) &&
-		  say_devices(client, bytes_of(registered.account)) &&
+		  admin_say_devices(client, bytes_of(registered.account)) &&
 		  admin_end(client, 1);
 	registered_release(&registered);
 	return goes_on;
@@ -340,7 +297,7 @@ SUSPENDS static bool collect(struct admin_client *client, struct registered *reg
 	}
 	if (collected->count >= COLLECTED_MAX) {
 		registered_release(registered);
-		return refuse(client, "too many accounts at once");
+		return admin_refuse(client, "too many accounts at once");
 	}
 	if (collected->count == collected->room) {
 		collected->room = collected->room * 2 + 64;
@@ -362,7 +319,7 @@ SUSPENDS static bool registered_anew(struct admin_client *client,
 			registered->mailbox);
 	}
 	registered_release(registered);
-	return saved ? admin_end(client, 1) : not_written(client);
+	return saved ? admin_end(client, 1) : admin_not_written(client);
 }
 
 SUSPENDS static bool do_register(struct admin_client *client,
@@ -374,7 +331,7 @@ SUSPENDS static bool do_register(struct admin_client *client,
 
 	if (why) {
 		registered_release(&registered);
-		return refuse(client, why);
+		return admin_refuse(client, why);
 	}
 	if (message->number[ADMIN_MODE] == ADMIN_MODE_COLLECT) {
 		return collect(client, &registered);
@@ -396,7 +353,7 @@ SUSPENDS static bool register_all(struct admin_client *client)
 	good = registry_end(store, good);
 	prover_forget(client->keeper->prover);
 	admin_drop_collected(client);
-	return good ? admin_end(client, count) : not_written(client);
+	return good ? admin_end(client, count) : admin_not_written(client);
 }
 
 SUSPENDS static bool unregister(struct admin_client *client, struct bytes user)
@@ -404,9 +361,9 @@ SUSPENDS static bool unregister(struct admin_client *client, struct bytes user)
 	struct registered registered;
 	bool removed;
 
-	if (!find(client, user, &registered)) {
-		return refuse(client,
-			      "there is no such account (popbridge account list)");
+	if (!admin_find(client, user, &registered)) {
+		return admin_refuse(client,
+				    "there is no such account (popbridge account list)");
 	}
 	removed = registry_remove(client->keeper->store, bytes_of(registered.account));
 	prover_forget(client->keeper->prover);
@@ -415,191 +372,7 @@ SUSPENDS static bool unregister(struct admin_client *client, struct bytes user)
 	}
 	registered_release(&registered);
 	return removed ? admin_end(client, admin_kick(client->admin, user))
-		       : not_written(client);
-}
-
-/* ---- device passwords ---- */
-
-struct hashing {
-	struct bytes password;
-	struct buffer hash;
-	bool done;
-};
-
-static void hash(void *argument)
-{
-	struct hashing *hashing = argument;
-
-	hashing->done = password_hash(hashing->password, &hashing->hash);
-}
-
-/* How it is proven later. NULL, or why not. */
-SUSPENDS static const char *make_proof(struct admin_client *client, struct bytes account,
-				       struct bytes password, struct device *device,
-				       struct failure *failure)
-{
-	unsigned char keyed[KEYED_HASH_BYTES];
-	struct hashing hashing = { .password = password };
-	struct buffer context;
-
-	buffer_init(&device->proof, REGISTRY_SECRET_MAX);
-	switch (device->kind) {
-	case DEVICE_GENERATED:
-		prover_hash(client->keeper->prover, account, password, keyed);
-		buffer_append(&device->proof,
-			      (struct bytes){ (char *)keyed, sizeof(keyed) });
-		return NULL;
-	case DEVICE_CHOSEN:
-		buffer_init(&hashing.hash, PASSWORD_HASH_MAX);
-		offload(hash, &hashing);
-		buffer_append(&device->proof, buffer_bytes(&hashing.hash));
-		buffer_release(&hashing.hash);
-		return hashing.done ? NULL : "this system cannot hash passwords";
-	case DEVICE_APOP:
-		if (!vault_can_seal(client->keeper->vault, failure)) {
-			return failure->text;
-		}
-		buffer_init(&context, REGISTRY_TEXT_MAX + 16);
-		buffer_printf(&context, "apop %.*s", (int)account.len, account.at);
-		vault_seal(client->keeper->vault, buffer_bytes(&context), password,
-			   &device->proof);
-		buffer_release(&context);
-		return NULL;
-	case DEVICE_KINDS:
-		break;
-	}
-	return "no such kind of password";
-}
-
-static const char *unfit_password(struct bytes password)
-{
-	if (password.len < PASSWORD_LEAST) {
-		return "a chosen password has 8 characters at least";
-	}
-	if (password.len > PASSWORD_MAX) {
-		return "a password has 255 octets at most: more does not fit a POP3 line";
-	}
-	for (size_t i = 0; i < password.len; i++) {
-		if ((unsigned char)password.at[i] < ' ') {
-			return "a password has no control characters";
-		}
-	}
-	return NULL;
-}
-
-static const char *unfit_networks(struct bytes networks)
-{
-	const char *why = NULL;
-
-	while (networks.len > 0 && !why) {
-		const char *end = memchr(networks.at, '\n', networks.len);
-		const size_t len = end ? (size_t)(end - networks.at) : networks.len;
-
-		config_network_is((struct bytes){ networks.at, len }, &why);
-		bytes_skip(&networks, len + 1);
-	}
-	return why;
-}
-
-static const char *take_device(const struct admin_message *message, struct device *device,
-			       struct secret *password)
-{
-	const struct bytes given = message->text[ADMIN_SECRET];
-	const char *why = unfit_networks(message->text[ADMIN_NETWORKS]);
-
-	*device = (struct device){
-		.label = memory_copy_text(message->text[ADMIN_LABEL]),
-		.kind = (enum device_kind)message->number[ADMIN_TYPE],
-		.rights = (unsigned)message->number[ADMIN_RIGHTS],
-		.folder = memory_copy_text(message->text[ADMIN_FOLDER]),
-		.networks = memory_copy_text(message->text[ADMIN_NETWORKS]),
-		.until_s = message->number[ADMIN_UNTIL_S],
-		.created_s = keeper_wall_s(),
-	};
-	if (why || message->number[ADMIN_TYPE] >= DEVICE_KINDS ||
-	    message->number[ADMIN_RIGHTS] > (DEVICE_NO_DELETE | DEVICE_READ_ONLY)) {
-		return why ? why : "no such kind of password, or right";
-	}
-	if (given.len == 0) {
-		if (device->kind == DEVICE_CHOSEN) {
-			device->kind = DEVICE_GENERATED;
-		}
-		password_generate(message->number[ADMIN_DIGITS] == 1, password);
-		return NULL;
-	}
-	if (device->kind == DEVICE_GENERATED) {
-		device->kind = DEVICE_CHOSEN;
-	}
-	secret_set(password, given);
-	return unfit_password(given);
-}
-
-SUSPENDS static const char *save_device(struct admin_client *client,
-					const struct registered *registered,
-					struct device *device, struct bytes password,
-					struct failure *failure)
-{
-	const struct bytes account = bytes_of(registered->account);
-	const char *why;
-
-	if (registered->kind == REGISTERED_PASS_THROUGH) {
-		return "the account passes the client's own password on: it has no "
-		       "device passwords";
-	}
-	why = make_proof(client, account, password, device, failure);
-	if (!why && !device_add(client->keeper->store, account, device)) {
-		return "not written: the account has 64 device passwords already, or the "
-		       "disk is full";
-	}
-	return why;
-}
-
-SUSPENDS static bool add_device(struct admin_client *client,
-				const struct admin_message *message)
-{
-	struct registered registered;
-	struct device device;
-	struct secret password = { 0 };
-	struct failure failure;
-	const char *why;
-	bool goes_on;
-
-	if (!find(client, message->text[ADMIN_USER], &registered)) {
-		return refuse(client,
-			      "there is no such account (popbridge account list)");
-	}
-	why = take_device(message, &device, &password);
-	why = why ? why
-		  : save_device(client, &registered, &device, secret_bytes(&password),
-				&failure);
-	goes_on = why ? refuse(client, why)
-		      : say_device(client, bytes_of(registered.account), &device,
-				   secret_bytes(&password)) &&
-				  admin_end(client, 1);
-	secret_release(&password);
-	device_release(&device);
-	registered_release(&registered);
-	return goes_on;
-}
-
-SUSPENDS static bool remove_device(struct admin_client *client,
-				   const struct admin_message *message)
-{
-	struct registered registered;
-	bool removed;
-
-	if (!find(client, message->text[ADMIN_USER], &registered)) {
-		return refuse(client,
-			      "there is no such account (popbridge account list)");
-	}
-	removed = device_remove(client->keeper->store, bytes_of(registered.account),
-				(uint32_t)message->number[ADMIN_ID]);
-	prover_forget(client->keeper->prover);
-	registered_release(&registered);
-	return removed ? admin_end(client,
-				   admin_kick(client->admin, message->text[ADMIN_USER]))
-		       : refuse(client, "the account has no device password with that "
-					"number (popbridge account show)");
+		       : admin_not_written(client);
 }
 
 /* ---- new keys ---- */
@@ -637,9 +410,9 @@ SUSPENDS static bool rekey(struct admin_client *client, struct bytes master)
 	if (all && vault_drop_old_keys(keeper->vault)) {
 		return admin_end(client, count);
 	}
-	return refuse(client,
-		      "some secrets could not be sealed anew, see the log; the old "
-		      "key stays for them");
+	return admin_refuse(client,
+			    "some secrets could not be sealed anew, see the log; the old "
+			    "key stays for them");
 }
 
 SUSPENDS bool admin_answer_accounts(struct admin_client *client,
@@ -660,10 +433,10 @@ SUSPENDS bool admin_answer_accounts(struct admin_client *client,
 		return unregister(client, user);
 	}
 	if (message->type == ADMIN_ADD_DEVICE) {
-		return add_device(client, message);
+		return admin_add_device(client, message);
 	}
 	if (message->type == ADMIN_REMOVE_DEVICE) {
-		return remove_device(client, message);
+		return admin_remove_device(client, message);
 	}
 	if (message->type == ADMIN_CONSENT) {
 		return admin_consent(client, user);

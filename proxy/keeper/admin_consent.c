@@ -243,26 +243,16 @@ SUSPENDS static bool run_flow(struct consent *consent)
 	return goes_on && wait_for_person(consent);
 }
 
-static bool find(struct admin_client *client, struct bytes user, struct registered *out,
-		 struct failure *failure)
+static bool find_oauth(struct admin_client *client, struct bytes user,
+		       struct registered *out, struct failure *failure)
 {
-	struct buffer name;
-	bool found;
-
-	buffer_init(&name, REGISTRY_TEXT_MAX);
-	found = registry_canonical(user, &name) &&
-		registry_find(client->keeper->store, buffer_bytes(&name), out);
-	buffer_release(&name);
-	if (!found) {
+	if (!admin_find(client, user, out)) {
 		return failure_set(failure, FAILURE_PERMANENT,
 				   "there is no such account (popbridge account list)");
 	}
-	if (out->kind != REGISTERED_OAUTH) {
-		registered_release(out);
-		return failure_set(failure, FAILURE_PERMANENT,
-				   "the account does not sign in with OAuth2");
-	}
-	return true;
+	return out->kind == REGISTERED_OAUTH ||
+	       failure_set(failure, FAILURE_PERMANENT,
+			   "the account does not sign in with OAuth2");
 }
 
 SUSPENDS bool admin_consent(struct admin_client *client, struct bytes user)
@@ -271,7 +261,7 @@ SUSPENDS bool admin_consent(struct admin_client *client, struct bytes user)
 	struct failure failure;
 	bool goes_on;
 
-	if (!find(client, user, &consent.registered, &failure) ||
+	if (!find_oauth(client, user, &consent.registered, &failure) ||
 	    !vault_can_seal(client->keeper->vault, &failure)) {
 		registered_release(&consent.registered);
 		return admin_fail(client, &failure);
@@ -293,7 +283,7 @@ SUSPENDS bool admin_grant(struct admin_client *client, struct bytes user,
 	struct failure failure;
 	bool goes_on;
 
-	if (!find(client, user, &registered, &failure) ||
+	if (!find_oauth(client, user, &registered, &failure) ||
 	    !vault_can_seal(client->keeper->vault, &failure)) {
 		registered_release(&registered);
 		return admin_fail(client, &failure);
