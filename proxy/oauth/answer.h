@@ -48,6 +48,7 @@ struct answer_endpoints {
 	char token[ANSWER_URL_MAX];
 	char device[ANSWER_URL_MAX];
 	char revocation[ANSWER_URL_MAX];
+	char userinfo[ANSWER_URL_MAX];
 };
 
 /* False: not JSON, or it names no issuer and token endpoint. */
@@ -60,7 +61,7 @@ bool answer_text_member(struct bytes json, const char *name, char *out, size_t s
  * Who consented, by an id_token (OpenID Connect Core 2) that came straight from the
  * token endpoint over TLS, so that its signature need not be looked at (3.1.3.7). Its
  * issuer ("*" in ours stands for one path segment), audience, expiry and nonce have to
- * fit. False: *why says what does not.
+ * fit. False: *why says what does not. *out is "" where the token does not name anybody.
  */
 struct answer_expected {
 	const char *issuer; // NULL: any

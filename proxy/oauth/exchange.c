@@ -299,11 +299,33 @@ static bool ask(struct asking *asking, struct exchange_result *result,
 	return asked;
 }
 
-/* No token goes out beside an id_token that is not what it should be. */
-static void identify(const struct asking *asking, struct exchange_result *result)
+/* Some providers name the person only there (OpenID Connect Core 5.3). */
+static void ask_userinfo(const struct asking *asking, struct exchange_result *result)
+{
+	const struct http_request http = {
+		.url = asking->endpoints->userinfo,
+		.bearer = secret_bytes(&result->answer.access_token),
+		.ca_file = asking->provider->ca_file,
+		.limit_ms = LIMIT_MS,
+	};
+	struct failure ignored;
+	struct buffer body;
+	unsigned status = 0;
+
+	buffer_init(&body, ANSWER_MAX);
+	if (http_ask(&http, &status, &body, &ignored) && status == 200 &&
+	    !answer_text_member(buffer_bytes(&body), asking->provider->identity_claim,
+				result->identity, sizeof(result->identity))) {
+		result->identity[0] = '\0';
+	}
+	buffer_release(&body);
+}
+
+static bool identify(const struct asking *asking, struct exchange_result *result,
+		     const char **why)
 {
 	const struct config_provider *provider = asking->provider;
-	const char *why = NULL;
+	const struct bytes token = secret_bytes(&result->answer.id_token);
 	char nonce[OAUTH_IDENTITY_MAX];
 	const struct answer_expected expected = {
 		.issuer = provider->issuer             ? provider->issuer
@@ -315,13 +337,27 @@ static void identify(const struct asking *asking, struct exchange_result *result
 		.now_s = wall_s(),
 	};
 
-	if (!provider->identity_claim || result->answer.id_token.len == 0) {
-		return;
+	if (!provider->identity_claim || token.len == 0) {
+		return true;
 	}
 	snprintf(nonce, sizeof(nonce), "%.*s", (int)asking->request->nonce.len,
 		 asking->request->nonce.at);
-	if (!answer_identity(secret_bytes(&result->answer.id_token), &expected,
-			     result->identity, sizeof(result->identity), &why)) {
+	if (!answer_identity(token, &expected, result->identity, sizeof(result->identity),
+			     why)) {
+		return false;
+	}
+	if (result->identity[0] == '\0' && *asking->endpoints->userinfo) {
+		ask_userinfo(asking, result);
+	}
+	return true;
+}
+
+/* No token goes out beside an id_token that is not what it should be. */
+static void check_identity(const struct asking *asking, struct exchange_result *result)
+{
+	const char *why;
+
+	if (!identify(asking, result, &why)) {
 		answer_release(&result->answer);
 		result->identity[0] = '\0';
 		result->answer.verdict = OAUTH_REFUSED;
@@ -372,7 +408,7 @@ void exchange(const struct config_provider *provider,
 		snprintf(result->answer.text, sizeof(result->answer.text), "%s",
 			 failure.text);
 	} else if (result->answer.verdict == OAUTH_GRANTED) {
-		identify(&asking, result);
+		check_identity(&asking, result);
 	}
 }
 

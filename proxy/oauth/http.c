@@ -61,6 +61,10 @@ static bool perform(CURL *curl, const struct http_request *request,
 
 	prepare(curl, request, body, reason);
 	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+	if (request->bearer.len > 0) {
+		curl_easy_setopt(curl, CURLOPT_HTTPAUTH, CURLAUTH_BEARER);
+		curl_easy_setopt(curl, CURLOPT_XOAUTH2_BEARER, request->bearer.at);
+	}
 	const CURLcode done = curl_easy_perform(curl);
 
 	if (done != CURLE_OK) {

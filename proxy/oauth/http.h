@@ -13,6 +13,7 @@
 struct http_request {
 	const char *url;
 	struct bytes form;   // a POST of this form; at NULL: a GET
+	struct bytes bearer; // a token that lets us in; empty: none
 	const char *ca_file; // NULL: the system's
 	uint32_t limit_ms;   // the whole
 };
