@@ -19,15 +19,15 @@
 #include <sys/random.h>
 #include <time.h>
 
-#define SPARE_S 60       // a token is not given out shorter before its end
+#define SPARE_S                                                                          \
+	60 // a token is not given out shorter before its end, or a quarter of its life
 #define LIFE_S 3600      // where the provider does not say
 #define EARLY_OF_100 80  // of its life, then another one is fetched
 #define JITTER_OF_100 10 // less, at most: not all at once
 #define FRESH_S 5        // who is refused with one so new gets no other
-#define REFRESH_MS 45000 // the provider's half minute, and the way
 #define TAG_MAX (REGISTRY_TEXT_MAX + 32)
 
-static uint64_t wall_s(void)
+uint64_t tokens_wall_s(void)
 {
 	return (uint64_t)time(NULL);
 }
@@ -144,9 +144,19 @@ bool tokens_reseal(struct tokens *tokens, struct registered *registered,
 
 /* ---- what a grant changes ---- */
 
+struct tokens_life tokens_life_of(const struct oauth_reply *reply)
+{
+	const uint64_t now_s = tokens_wall_s();
+
+	return (struct tokens_life){
+		now_s, now_s + (reply->expires_s > 0 ? reply->expires_s : LIFE_S)
+	};
+}
+
 static void take_grant(struct tokens *tokens, struct registered *registered,
 		       const struct oauth_reply *reply)
 {
+	const struct tokens_life life = tokens_life_of(reply);
 	struct secret kept = { 0 };
 	struct failure ignored;
 
@@ -165,14 +175,13 @@ static void take_grant(struct tokens *tokens, struct registered *registered,
 	}
 	seal(tokens, registered, "access", reply->access_token, &registered->access);
 	secret_release(&kept);
-	registered->access_from_s = wall_s();
-	registered->access_until_s =
-		wall_s() + (reply->expires_s > 0 ? reply->expires_s : LIFE_S);
+	registered->access_from_s = life.from_s;
+	registered->access_until_s = life.until_s;
 	registered->consent = CONSENT_GOOD;
 	free(registered->consent_text);
 	registered->consent_text = NULL;
 	if (reply->refresh_expires_s > 0) {
-		registered->consent_until_s = wall_s() + reply->refresh_expires_s;
+		registered->consent_until_s = tokens_wall_s() + reply->refresh_expires_s;
 	}
 }
 
@@ -185,7 +194,7 @@ SUSPENDS bool tokens_grant(struct tokens *tokens, struct bytes account,
 	if (!registry_find(tokens->store, account, &registered)) {
 		return failure_set(failure, FAILURE_PERMANENT, "no such account");
 	}
-	registered.consent_since_s = wall_s();
+	registered.consent_since_s = tokens_wall_s();
 	registered.consent_until_s = 0;
 	take_grant(tokens, &registered, reply);
 	done = registry_save(tokens->store, &registered);
@@ -250,10 +259,6 @@ static bool make_request(struct tokens *tokens, const struct registered *registe
 		request->what = OAUTH_SERVICE_ACCOUNT;
 		return true;
 	}
-	if (provider->app_only) {
-		request->what = OAUTH_APP_TOKEN;
-		return true;
-	}
 	request->what = OAUTH_REFRESH;
 	if (registered->secret.len == 0) {
 		return failure_set(failure, FAILURE_PERMANENT,
@@ -265,6 +270,16 @@ static bool make_request(struct tokens *tokens, const struct registered *registe
 	}
 	request->secret = secret_bytes(refresh_token);
 	return true;
+}
+
+void tokens_refused(const struct oauth_reply *reply, struct bytes provider,
+		    struct failure *failure)
+{
+	failure_set(failure,
+		    reply->verdict == OAUTH_TEMPORARY ? FAILURE_TEMPORARY
+						      : FAILURE_PERMANENT,
+		    "the provider %.*s gives no token: %.*s", (int)provider.len,
+		    provider.at, (int)reply->text.len, reply->text.at);
 }
 
 /* What the answer changes in the account; read again: we have waited. */
@@ -327,7 +342,7 @@ SUSPENDS static void refresh(struct tokens *tokens, struct bytes account)
 	write_tag(&registered, tag);
 	request.tag = bytes_of(tag);
 	if (make_request(tokens, &registered, &refresh_token, &request, &failure)) {
-		answer = tokens_ask(tokens, &request, loop_deadline_ms(REFRESH_MS),
+		answer = tokens_ask(tokens, &request, loop_deadline_ms(TOKENS_REFRESH_MS),
 				    &failure);
 	}
 	if (answer) {
@@ -345,7 +360,11 @@ SUSPENDS static void run_flight(void *argument)
 	struct flight *flight = argument;
 	struct tokens *tokens = flight->tokens;
 
-	refresh(tokens, bytes_of(flight->account));
+	if (tokens_is_app_key(bytes_of(flight->account))) {
+		tokens_refresh_app(tokens, bytes_of(flight->account));
+	} else {
+		refresh(tokens, bytes_of(flight->account));
+	}
 	tokens_land(flight);
 }
 
@@ -362,32 +381,46 @@ void tokens_fly(struct tokens *tokens, struct bytes account)
 
 /* ---- giving out ---- */
 
-static bool is_good(const struct registered *registered)
+static bool is_good(const struct tokens_life *life)
 {
-	return registered->access.len > 0 &&
-	       registered->access_until_s > wall_s() + SPARE_S;
+	const uint64_t quarter_s = (life->until_s - life->from_s) / 4;
+
+	return life->until_s >
+	       tokens_wall_s() + (quarter_s < SPARE_S ? quarter_s : SPARE_S);
 }
 
-/* Not all of those that were fetched together are fetched together again. */
-static bool is_getting_old(const struct registered *registered)
+bool tokens_is_getting_old(const struct tokens_life *life, struct bytes key)
 {
-	const uint64_t life_s = registered->access_until_s - registered->access_from_s;
 	uint32_t hash = 2166136261U;
 
-	for (const char *c = registered->account; *c; c++) {
-		hash = (hash ^ (unsigned char)*c) * 16777619U;
+	for (size_t i = 0; i < key.len; i++) {
+		hash = (hash ^ (unsigned char)key.at[i]) * 16777619U;
 	}
-	const uint64_t early_s =
-		life_s * (EARLY_OF_100 - hash % (JITTER_OF_100 + 1)) / 100;
+	const uint64_t early_s = (life->until_s - life->from_s) *
+				 (EARLY_OF_100 - hash % (JITTER_OF_100 + 1)) / 100;
 
-	return wall_s() >= registered->access_from_s + early_s;
+	return tokens_wall_s() >= life->from_s + early_s;
 }
 
-/* May the one of now be given out, though another was wanted? */
-static bool is_as_wanted(const struct registered *registered, bool anew, uint64_t asked_s)
+bool tokens_is_as_wanted(const struct tokens_life *life, bool anew, uint64_t asked_s)
 {
-	return is_good(registered) &&
-	       (!anew || registered->access_from_s + FRESH_S >= asked_s);
+	return is_good(life) && (!anew || life->from_s + FRESH_S >= asked_s);
+}
+
+static struct tokens_life life_of(const struct registered *registered)
+{
+	return (struct tokens_life){ registered->access_from_s,
+				     registered->access.len > 0
+					     ? registered->access_until_s
+					     : 0 };
+}
+
+static bool is_app_only(const struct tokens *tokens, const struct registered *registered)
+{
+	const struct config_provider *provider =
+		config_provider_named(tokens->config, bytes_of(registered->provider));
+
+	return provider && provider->app_only;
 }
 
 static bool needs_consent(const struct registered *registered, struct failure *failure)
@@ -406,7 +439,7 @@ SUSPENDS static bool get_token(struct tokens *tokens, struct bytes account, bool
 			       uint64_t deadline_ms, struct secret *out,
 			       struct failure *failure)
 {
-	const uint64_t asked_s = wall_s();
+	const uint64_t asked_s = tokens_wall_s();
 	struct registered registered;
 	bool got = false;
 	bool over = false;
@@ -416,11 +449,16 @@ SUSPENDS static bool get_token(struct tokens *tokens, struct bytes account, bool
 			return failure_set(failure, FAILURE_TEMPORARY,
 					   "the account was removed");
 		}
+		const struct tokens_life life = life_of(&registered);
+
 		over = true;
-		if (is_as_wanted(&registered, anew, asked_s)) {
+		if (is_app_only(tokens, &registered)) {
+			got = tokens_get_app(tokens, bytes_of(registered.provider), anew,
+					     deadline_ms, out, failure);
+		} else if (tokens_is_as_wanted(&life, anew, asked_s)) {
 			got = unseal(tokens, &registered, "access", &registered.access,
 				     out, failure);
-			if (is_getting_old(&registered) &&
+			if (tokens_is_getting_old(&life, account) &&
 			    tokens_may_fly(tokens, account, NULL)) {
 				tokens_fly(tokens, account);
 			}

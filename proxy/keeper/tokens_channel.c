@@ -311,6 +311,7 @@ SUSPENDS void tokens_free(struct tokens *tokens)
 	       gate_wait(&tokens->landed, loop_deadline_ms(END_MS), &ignored)) {
 	}
 	leave_role(tokens);
+	tokens_free_app(tokens);
 	while (tokens->set_backs) {
 		tokens_set_back_end(tokens, bytes_of(tokens->set_backs->account));
 	}

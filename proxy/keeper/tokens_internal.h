@@ -2,6 +2,7 @@
  * What the files of tokens share. Nobody else includes this.
  *
  * tokens.c          what is given out, and what an answer changes in the store
+ * tokens_app.c      tokens of the gateway itself, which accounts share
  * tokens_channel.c  questions to the oauth role, refreshes under way, set-backs
  */
 #ifndef PROXY_KEEPER_TOKENS_INTERNAL_H
@@ -9,6 +10,13 @@
 
 #include "proxy/keeper/tokens.h"
 #include "proxy/rt/channel.h"
+
+#define TOKENS_REFRESH_MS 45000 // the provider's half minute, and the way
+
+/* When a token was got, and until when it is good; wall clock. */
+struct tokens_life {
+	uint64_t from_s, until_s; // until_s 0: there is none
+};
 
 /* A question to the oauth role. */
 struct wish {
@@ -37,14 +45,15 @@ struct set_back {
 };
 
 struct tokens {
-	struct store *store;         // borrowed
-	struct vault *vault;         // borrowed
-	const struct config *config; // borrowed
-	struct channel *channel;     // owned; NULL: no oauth role
-	struct task *reader;         // a child, while there is a channel
-	struct wish *wishes;         // wish::next, the newest first
-	struct flight *flights;      // flight::next
-	struct set_back *set_backs;  // set_back::next, the newest first
+	struct store *store;          // borrowed
+	struct vault *vault;          // borrowed
+	const struct config *config;  // borrowed
+	struct channel *channel;      // owned; NULL: no oauth role
+	struct task *reader;          // a child, while there is a channel
+	struct wish *wishes;          // wish::next, the newest first
+	struct flight *flights;       // flight::next
+	struct app_token *app_tokens; // app_token::next
+	struct set_back *set_backs;   // set_back::next, the newest first
 	size_t set_back_count;
 	unsigned connection; // counts the channels
 	struct gate landed;
@@ -62,6 +71,26 @@ SUSPENDS bool tokens_grant_refreshed(struct tokens *tokens, struct registered *r
 SUSPENDS void tokens_take_orphan(struct tokens *tokens, const struct oauth_reply *reply);
 /* Begins a refresh; there is none under way. */
 void tokens_fly(struct tokens *tokens, struct bytes account);
+
+uint64_t tokens_wall_s(void);
+struct tokens_life tokens_life_of(const struct oauth_reply *reply);
+/* May the one of now be given out, though another (anew) was wanted at asked_s? */
+bool tokens_is_as_wanted(const struct tokens_life *life, bool anew, uint64_t asked_s);
+/* Not all of those that were fetched together are fetched together again. */
+bool tokens_is_getting_old(const struct tokens_life *life, struct bytes key);
+/* What a no means, other than that consent is gone. */
+void tokens_refused(const struct oauth_reply *reply, struct bytes provider,
+		    struct failure *failure);
+
+/* tokens_app.c */
+
+/* Refreshes and set-backs are told apart by a key: an account's name, or this. */
+bool tokens_is_app_key(struct bytes key);
+SUSPENDS void tokens_refresh_app(struct tokens *tokens, struct bytes key);
+SUSPENDS bool tokens_get_app(struct tokens *tokens, struct bytes provider, bool anew,
+			     uint64_t deadline_ms, struct secret *out,
+			     struct failure *failure);
+void tokens_free_app(struct tokens *tokens);
 
 /* tokens_channel.c */
 
