@@ -18,8 +18,8 @@
 #define KEEPER_ADDRESS_BYTES 16 // IPv6, or IPv4 mapped into it
 #define KEEPER_HASH_BYTES 32    // keyed hash of a credential
 #define KEEPER_LOGIN_DELAY_MAX_S (24 * 60 * 60)
-#define KEEPER_WORDS_MAX 1024 // what was answered, a cause, an advice
-#define KEEPER_SET_MAX 32768  // a UID set
+#define KEEPER_WORDS_MAX 1024   // what was answered, a cause, an advice
+#define KEEPER_SET_MAX 32768    // a UID set
 #define KEEPER_SECRET_MAX 16384 // a password, a token
 
 enum keeper_message_type {

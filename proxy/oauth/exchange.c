@@ -22,6 +22,7 @@
 
 struct asking {
 	const struct config_provider *provider;
+	const struct exchange_papers *papers;
 	const struct answer_endpoints *endpoints;
 	const struct oauth_request *request;
 	struct buffer form; // holds secrets: wiped
@@ -89,17 +90,6 @@ static bool too_long(struct failure *failure)
 	return failure_set(failure, FAILURE_PERMANENT, "the request is too long");
 }
 
-static bool add_secret(struct asking *asking, struct failure *failure)
-{
-	struct buffer secret;
-	const bool done =
-		read_file(asking->provider->client_secret_file, &secret, failure) &&
-		(add(asking, "client_secret", trimmed(&secret)) || too_long(failure));
-
-	release_secret(&secret);
-	return done;
-}
-
 /* RFC 7523 2.2. */
 static bool add_assertion(struct asking *asking, struct failure *failure)
 {
@@ -108,22 +98,17 @@ static bool add_assertion(struct asking *asking, struct failure *failure)
 					   .subject = provider->client_id,
 					   .audience = asking->endpoints->token,
 					   .now_s = wall_s() };
-	struct buffer key = { 0 };
-	struct buffer certificate = { 0 };
 	struct buffer assertion;
 	bool done;
 
 	buffer_init(&assertion, 2 * JWT_MAX);
-	done = read_file(provider->key, &key, failure) &&
-	       read_file(provider->certificate, &certificate, failure) &&
-	       jwt_sign(&claims, buffer_bytes(&key), buffer_bytes(&certificate),
-			&assertion, failure) &&
+	done = jwt_sign(&claims, buffer_bytes(&asking->papers->key),
+			buffer_bytes(&asking->papers->certificate), &assertion,
+			failure) &&
 	       ((add_text(asking, "client_assertion_type", ASSERTION_JWT) &&
 		 add(asking, "client_assertion", buffer_bytes(&assertion))) ||
 		too_long(failure));
 	buffer_release(&assertion);
-	buffer_release(&certificate);
-	release_secret(&key);
 	return done;
 }
 
@@ -135,7 +120,9 @@ static bool add_client(struct asking *asking, struct failure *failure)
 		return too_long(failure);
 	}
 	if (provider->client_secret_file) {
-		return add_secret(asking, failure);
+		return add(asking, "client_secret",
+			   trimmed(&asking->papers->client_secret)) ||
+		       too_long(failure);
 	}
 	return !provider->certificate || add_assertion(asking, failure);
 }
@@ -170,21 +157,18 @@ static bool add_service_account(struct asking *asking, struct failure *failure)
 {
 	char account[OAUTH_IDENTITY_MAX];
 	char *key = memory_new(KEY_MAX);
-	struct buffer file = { 0 };
-	bool done = read_file(asking->provider->service_account_file, &file, failure);
+	const struct bytes file = buffer_bytes(&asking->papers->service_account);
+	bool done = answer_text_member(file, "client_email", account, sizeof(account)) &&
+		    answer_text_member(file, "private_key", key, KEY_MAX);
 
-	if (done &&
-	    !(answer_text_member(buffer_bytes(&file), "client_email", account,
-				 sizeof(account)) &&
-	      answer_text_member(buffer_bytes(&file), "private_key", key, KEY_MAX))) {
-		done = failure_set(failure, FAILURE_PERMANENT,
-				   "%s is not a service account's JSON key",
-				   asking->provider->service_account_file);
+	if (!done) {
+		failure_set(failure, FAILURE_PERMANENT,
+			    "%s is not a service account's JSON key",
+			    asking->provider->service_account_file);
 	}
 	done = done && add_signed_grant(asking, account, key, failure);
 	memory_wipe(key, KEY_MAX);
 	free(key);
-	release_secret(&file);
 	return done;
 }
 
@@ -384,10 +368,11 @@ static bool is_possible(const struct asking *asking, struct failure *failure)
 }
 
 void exchange(const struct config_provider *provider,
+	      const struct exchange_papers *papers,
 	      const struct answer_endpoints *endpoints,
 	      const struct oauth_request *request, struct exchange_result *result)
 {
-	struct asking asking = { provider, endpoints, request, { 0 } };
+	struct asking asking = { provider, papers, endpoints, request, { 0 } };
 	struct failure failure;
 	bool done;
 
@@ -464,4 +449,29 @@ bool exchange_discover(const struct config_provider *provider,
 	take(provider->device_endpoint, out->device);
 	take(provider->revocation_endpoint, out->revocation);
 	return true;
+}
+
+static bool read_paper(const char *path, struct buffer *out, struct failure *failure)
+{
+	return !path || read_file(path, out, failure);
+}
+
+bool exchange_read_papers(const struct config_provider *provider,
+			  struct exchange_papers *out, struct failure *failure)
+{
+	memset(out, 0, sizeof(*out));
+	return (read_paper(provider->client_secret_file, &out->client_secret, failure) &&
+		read_paper(provider->certificate, &out->certificate, failure) &&
+		read_paper(provider->key, &out->key, failure) &&
+		read_paper(provider->service_account_file, &out->service_account,
+			   failure)) ||
+	       failure_prefix(failure, "provider %s", provider->name);
+}
+
+void exchange_papers_release(struct exchange_papers *papers)
+{
+	release_secret(&papers->client_secret);
+	release_secret(&papers->certificate);
+	release_secret(&papers->key);
+	release_secret(&papers->service_account);
 }

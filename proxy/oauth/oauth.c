@@ -7,6 +7,7 @@
  */
 #include "proxy/oauth/oauth.h"
 
+#include "proxy/base/log.h"
 #include "proxy/base/memory.h"
 #include "proxy/oauth/exchange.h"
 #include "proxy/oauth/http.h"
@@ -21,6 +22,7 @@
 
 struct provider {
 	const struct config_provider *settings; // borrowed
+	struct exchange_papers papers;
 	struct answer_endpoints endpoints;
 	uint64_t until_ms; // 0: not known yet
 };
@@ -44,6 +46,7 @@ struct job {
 	size_t packet_len;
 	struct oauth_request request;
 	const struct config_provider *provider;
+	const struct exchange_papers *papers;
 	struct answer_endpoints endpoints;
 	bool discover;
 	bool discovered;
@@ -54,6 +57,7 @@ struct job {
 struct oauth *oauth_new(const struct config *config)
 {
 	struct oauth *oauth = memory_new(sizeof(*oauth));
+	struct failure failure;
 
 	http_setup();
 	oauth->config = config;
@@ -61,6 +65,10 @@ struct oauth *oauth_new(const struct config *config)
 		memory_new_array(config->provider_count, sizeof(*oauth->providers));
 	for (size_t i = 0; i < config->provider_count; i++) {
 		oauth->providers[i].settings = &config->providers[i];
+		if (!exchange_read_papers(&config->providers[i],
+					  &oauth->providers[i].papers, &failure)) {
+			log_say(LOG_ERROR, "provider of no use", "%s", failure.text);
+		}
 	}
 	return oauth;
 }
@@ -91,7 +99,8 @@ static void work(void *argument)
 			exchange_discover(job->provider, &job->endpoints, &job->failure);
 	}
 	if (!job->discover || job->discovered) {
-		exchange(job->provider, &job->endpoints, &job->request, &job->result);
+		exchange(job->provider, job->papers, &job->endpoints, &job->request,
+			 &job->result);
 	}
 }
 
@@ -104,6 +113,7 @@ SUSPENDS static void ask_provider(struct job *job)
 		return;
 	}
 	job->provider = provider->settings;
+	job->papers = &provider->papers;
 	job->discover = loop_now_ms() >= provider->until_ms;
 	job->endpoints = provider->endpoints;
 	offload(work, job);
@@ -297,6 +307,9 @@ SUSPENDS void oauth_free(struct oauth *oauth)
 	leave_keeper(oauth);
 	while (oauth->unkept) {
 		forget(oauth, &oauth->unkept->request);
+	}
+	for (size_t i = 0; i < oauth->config->provider_count; i++) {
+		exchange_papers_release(&oauth->providers[i].papers);
 	}
 	free(oauth->providers);
 	free(oauth);

@@ -12,6 +12,7 @@
 
 struct oauth;
 
+/* Reads the files of the providers: they may be readable now only. */
 struct oauth *oauth_new(const struct config *config);
 
 /* The keeper is at the other end (taken over); a former one is left. */
