@@ -164,6 +164,10 @@ static bool on_message(struct keeper_client *client, struct bytes packet)
 		on_take_over(client, message.key);
 		return true;
 	}
+	if (message.type == KEEPER_APOP) {
+		client->offers_apop = message.number == 1;
+		return true;
+	}
 	if (message.type == KEEPER_KICK) {
 		keeper_kick_add(client, &message);
 		return true;
@@ -230,6 +234,7 @@ static SUSPENDS void talk(struct keeper_client *client)
 	client->next_fd = -1;
 	client->is_gone = false;
 	client->is_connected = true;
+	client->offers_apop = false; // until this one says so
 	outbox_start(&client->outbox, client->channel);
 	declare(client);
 	ask_again(client);

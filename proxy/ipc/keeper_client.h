@@ -95,6 +95,9 @@ keeper_prove(struct keeper_client *client, const struct keeper_sign_in *who,
 	     enum keeper_prove how, struct bytes stamp, uint64_t deadline_ms,
 	     struct keeper_credential *out, struct failure *failure);
 
+/* Has any account a password for APOP, as far as the keeper has said? */
+bool keeper_offers_apop(const struct keeper_client *client);
+
 void keeper_credential_release(struct keeper_credential *credential);
 
 /* What came of it. */

@@ -60,6 +60,7 @@ struct keeper_client {
 	bool is_connected; // and everything is declared
 	bool is_gone;      // this connection is over
 	bool is_ending;
+	bool offers_apop;
 	uint32_t last_request;
 	struct question *questions; // question::next
 	struct keeper_lock *held;   // keeper_lock::next

@@ -18,6 +18,11 @@ struct keeper_answer *keeper_answer_copy(const struct keeper_message *message)
 	return answer;
 }
 
+bool keeper_offers_apop(const struct keeper_client *client)
+{
+	return client && client->offers_apop;
+}
+
 void keeper_credential_release(struct keeper_credential *credential)
 {
 	secret_release(&credential->secret);

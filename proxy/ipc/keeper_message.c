@@ -65,6 +65,7 @@ static const struct shape shapes[KEEPER_TYPES] = {
 				FIELD_REQUEST | FIELD_NUMBER | FIELD_WORDS |
 					FIELD_SECRET | FIELD_CREDENTIAL,
 				KEEPER_PROOFS - 1 },
+	[KEEPER_APOP] = { false, FIELD_NUMBER, 1 },
 };
 
 static bool put(struct buffer *out, const void *at, size_t len)

@@ -49,8 +49,9 @@ enum keeper_message_type {
 	KEEPER_KICK,       // request, account: end its sessions -> KICKED
 	KEEPER_LEFTOVERS,  // request, set
 	KEEPER_CREDENTIAL, // request, number: enum keeper_proof, and what it says
+	KEEPER_APOP,       // number: 1: there are passwords for APOP, so offer it
 };
-#define KEEPER_TYPES (KEEPER_CREDENTIAL + 1)
+#define KEEPER_TYPES (KEEPER_APOP + 1)
 
 #define KEEPER_REFUSE UINT32_MAX
 #define KEEPER_SUSPECT (UINT32_MAX - 1)

@@ -367,6 +367,7 @@ SUSPENDS static bool unregister(struct admin_client *client, struct bytes user)
 	}
 	removed = registry_remove(client->keeper->store, bytes_of(registered.account));
 	prover_forget(client->keeper->prover);
+	keeper_tell_apop(client->keeper);
 	if (removed) {
 		log_say(LOG_INFO, "account removed", "%s", registered.account);
 	}

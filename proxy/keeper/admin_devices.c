@@ -181,6 +181,7 @@ SUSPENDS static const char *save_device(struct admin_client *client,
 		return "not written: the account has 64 device passwords already, or the "
 		       "disk is full";
 	}
+	keeper_tell_apop(client->keeper);
 	return why;
 }
 
@@ -225,6 +226,7 @@ SUSPENDS bool admin_remove_device(struct admin_client *client,
 	removed = device_remove(client->keeper->store, bytes_of(registered.account),
 				(uint32_t)message->number[ADMIN_ID]);
 	prover_forget(client->keeper->prover);
+	keeper_tell_apop(client->keeper);
 	registered_release(&registered);
 	return removed ? admin_end(client,
 				   admin_kick(client->admin, message->text[ADMIN_USER]))

@@ -197,11 +197,27 @@ static void on_ask_left(struct worker *worker, const struct keeper_message *mess
 	buffer_release(&set);
 }
 
+/* No word is a no. */
+static void say_apop(struct worker *worker)
+{
+	if (device_any_apop(worker->keeper->store)) {
+		say(worker, &(struct keeper_message){ .type = KEEPER_APOP, .number = 1 });
+	}
+}
+
 static void has_declared(struct worker *worker)
 {
 	worker->state = WORKER_SERVED;
 	worker->keeper->undeclared--;
 	gate_open(&worker->keeper->declared);
+	say_apop(worker);
+}
+
+void keeper_tell_apop(struct keeper *keeper)
+{
+	keeper_say_to_all(keeper, &(struct keeper_message){
+					  .type = KEEPER_APOP,
+					  .number = device_any_apop(keeper->store) });
 }
 
 /* What others declare decides what this one may be granted. False: told to end. */
@@ -273,6 +289,7 @@ static bool on_request(struct worker *worker, const struct keeper_message *messa
 	case KEEPER_KICK:
 	case KEEPER_LEFTOVERS:
 	case KEEPER_CREDENTIAL:
+	case KEEPER_APOP:
 		return false; // said already, or not for a worker to say
 	}
 	return false;

@@ -71,6 +71,9 @@ struct worker *keeper_worker_by_id(const struct keeper *keeper, uint32_t id);
 /* To every worker that may be asked. How many there are. */
 size_t keeper_say_to_all(struct keeper *keeper, const struct keeper_message *message);
 
+/* Device passwords have changed: workers hear whether APOP is to be offered. */
+void keeper_tell_apop(struct keeper *keeper);
+
 /* KEEPER_ASK: the number of the verdict. False: no sane worker has so many open. */
 bool keeper_sign_in_ask(struct worker *worker, const struct keeper_message *message,
 			uint32_t *number);

@@ -106,6 +106,9 @@ bool device_add(struct store *store, struct bytes account, struct device *device
 /* False: there is none, or not written. */
 bool device_remove(struct store *store, struct bytes account, uint32_t id);
 
+/* Is there any of kind DEVICE_APOP? */
+bool device_any_apop(struct store *store);
+
 /* Collected, like statistics. */
 void device_used(struct store *store, struct bytes account, uint32_t id,
 		 const unsigned char address[KEEPER_ADDRESS_BYTES], uint64_t now_s);

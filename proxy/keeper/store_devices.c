@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NEXT, LAST_ID, ADD, REMOVE, USED };
+enum { NEXT, LAST_ID, ADD, REMOVE, USED, ANY_APOP };
 
 #define COLUMNS                                                                          \
 	"id, label, kind, proof, rights, folder, networks, until_s, created_s, last_s, " \
@@ -24,7 +24,9 @@ static const char *const sql[] = {
 	[REMOVE] = "DELETE FROM device_passwords WHERE account = ?1 AND id = ?2",
 	[USED] = "UPDATE device_passwords SET last_s = ?3, last_address = ?4 "
 		 "WHERE account = ?1 AND id = ?2",
+	[ANY_APOP] = "SELECT 1 FROM device_passwords WHERE kind = 2 LIMIT 1",
 };
+_Static_assert(DEVICE_APOP == 2, "as in ANY_APOP");
 
 const struct store_sql store_devices_sql = { sql, sizeof(sql) / sizeof(*sql) };
 _Static_assert(sizeof(sql) / sizeof(*sql) <= STORE_STATEMENTS_MAX, "room for all");
@@ -127,6 +129,15 @@ bool device_remove(struct store *store, struct bytes account, uint32_t id)
 	store_bind_number(remove, 2, id);
 	removed = store_run(store, remove) && sqlite3_changes(store->db) == 1;
 	return store_commit_durably(store) && removed;
+}
+
+bool device_any_apop(struct store *store)
+{
+	sqlite3_stmt *any = store_statement(store, STORE_DEVICES, ANY_APOP);
+	const bool found = store_next_row(store, any);
+
+	sqlite3_reset(any);
+	return found;
 }
 
 void device_used(struct store *store, struct bytes account, uint32_t id,

@@ -362,6 +362,7 @@ SUSPENDS bool maildrop_open(struct maildrop *maildrop,
 	secret_set(&maildrop->secret, request->secret);
 	if (request->proof.len > 0) {
 		secret_set(&maildrop->proof, request->proof);
+		secret_set(&maildrop->stamp, request->stamp);
 	}
 	timing = timing ? timing : &own;
 	timing->metrics = maildrop->upstream->metrics;
@@ -555,6 +556,7 @@ SUSPENDS void maildrop_close(struct maildrop *maildrop)
 	maildrop_drop_connection(maildrop);
 	keeper_unlock(maildrop->lock);
 	snapshot_release(&maildrop->snapshot);
+	secret_release(&maildrop->stamp);
 	secret_release(&maildrop->proof);
 	secret_release(&maildrop->secret);
 	secret_release(&maildrop->user);

@@ -25,6 +25,7 @@ struct maildrop_request {
 	struct bytes secret; // password or token
 	struct bytes proof;  // registered accounts: what the client said, to ask the
 			     // keeper for the secret again; else empty
+	struct bytes stamp;  // where proof is a digest over it (APOP); else empty
 	unsigned rights;     // enum keeper_rights: what the client may not
 	const char *folder;
 	struct imap_client client; // lives as long as the maildrop
@@ -34,8 +35,9 @@ struct maildrop {
 	struct upstream *upstream; // borrowed
 	enum sasl_mechanism mechanism;
 	struct secret user;
-	struct secret secret;         // kept to reconnect, wiped at the end
-	struct secret proof;          // likewise
+	struct secret secret; // kept to reconnect, wiped at the end
+	struct secret proof;  // likewise
+	struct secret stamp;
 	unsigned rights;              // enum keeper_rights
 	char *folder;                 // owned
 	char *name;                   // owned: canonical, what the lock is for

@@ -234,6 +234,26 @@ SUSPENDS static enum next do_auth(struct session *session, struct bytes argument
 	return auth_message(session, mechanism, arguments);
 }
 
+/* RFC 1939 section 7: only where the greeting had a stamp. */
+SUSPENDS static enum next do_apop(struct session *session, struct bytes arguments)
+{
+	const struct bytes name = bytes_take_word(&arguments);
+	enum next next;
+
+	if (session->stamp[0] == '\0') {
+		return reply_mistake(session, "APOP is not available here");
+	}
+	if (name.len == 0 || name.len > NAME_MAX_OCTETS || arguments.len == 0) {
+		return reply_mistake(session, "a name and a digest are needed");
+	}
+	if (!may_sign_in(session, &next)) {
+		return next;
+	}
+	session->user_given = false;
+	set_user(session, name);
+	return sign_in_by_digest(session, buffer_bytes(&session->user), arguments);
+}
+
 SUSPENDS static enum next do_quit(struct session *session)
 {
 	session->end = SESSION_QUIT_EARLY;
@@ -258,7 +278,7 @@ SUSPENDS static enum next obey(struct session *session,
 	case POP3_USER:
 		return do_user(session, command->text);
 	case POP3_APOP:
-		return reply_mistake(session, "APOP is not available here");
+		return do_apop(session, command->text);
 	case POP3_DELE:
 	case POP3_LIST:
 	case POP3_NOOP:

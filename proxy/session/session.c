@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
 
 #define REST_AFTER_MS 1000 // a client that waits this long may wait longer
 #define CLOSE_MS 1000      // for the last answer to get out
@@ -232,7 +233,12 @@ static void make_long_line(struct session *session)
 SUSPENDS static bool greet(struct session *session)
 {
 	make_long_line(session);
-	return reply_ok(session, "popbridge ready") == NEXT_COMMAND;
+	if (!keeper_offers_apop(session->service->keeper)) {
+		return reply_ok(session, "popbridge ready") == NEXT_COMMAND;
+	}
+	snprintf(session->stamp, sizeof(session->stamp), "<%s.%" PRIu64 "@popbridge>",
+		 session->id, (uint64_t)time(NULL));
+	return reply_ok(session, "popbridge ready %s", session->stamp) == NEXT_COMMAND;
 }
 
 /* The long line has held passwords; TRANSACTION needs short ones only. */

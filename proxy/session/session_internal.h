@@ -25,6 +25,7 @@
 #define COMMAND_LINE_MAX 512      // RFC 2449 says 255
 #define SASL_LINE_MAX (16 * 1024) // bearer tokens
 #define NAME_MAX_OCTETS 1024      // a user name, in its widest form
+#define APOP_STAMP_MAX 64
 #define ERRORS_MAX 25
 #define LONG_LINES_MAX 3
 
@@ -61,8 +62,9 @@ struct session {
 	struct pop3_line line;
 	char *long_line; // owned: 16 KiB, in AUTHORIZATION
 	char command_line[COMMAND_LINE_MAX];
-	struct buffer user; // the POP3 user name, from USER or SASL
-	bool user_given;    // by USER, PASS may follow
+	struct buffer user;         // the POP3 user name, from USER or SASL
+	char stamp[APOP_STAMP_MAX]; // of the greeting (RFC 1939 section 7); "": no APOP
+	bool user_given;            // by USER, PASS may follow
 	unsigned errors;
 	unsigned unknown_commands; // before sign-in
 	unsigned long_lines;
@@ -199,6 +201,10 @@ SUSPENDS void update(struct session *session);
 /* sign_in.c: upstream. NEXT_STATE: signed in, answered +OK. */
 SUSPENDS enum next sign_in(struct session *session, enum sasl_mechanism mechanism,
 			   struct bytes user, struct bytes secret);
+
+/* The same with APOP: digest is over the greeting's stamp and the password. */
+SUSPENDS enum next sign_in_by_digest(struct session *session, struct bytes user,
+				     struct bytes digest);
 
 /*
  * A SASL message that is none, or asks to act as somebody else (RFC 4616): refused like a

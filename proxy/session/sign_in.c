@@ -12,7 +12,7 @@
 #define KEEPER_MS 5000 // a keeper that was killed is replaced well within that
 
 SUSPENDS static bool open_maildrop(struct session *session,
-				   const struct keeper_sign_in *who,
+				   const struct credential_said *said,
 				   const struct credential *credential,
 				   struct failure *failure)
 {
@@ -27,7 +27,8 @@ SUSPENDS static bool open_maildrop(struct session *session,
 		.mechanism = credential->mechanism,
 		.user = buffer_bytes(&destination->user),
 		.secret = credential->secret,
-		.proof = credential->registered ? who->secret : (struct bytes){ 0 },
+		.proof = credential->registered ? said->who->secret : (struct bytes){ 0 },
+		.stamp = said->stamp,
 		.rights = credential->keeper.rights,
 		.folder = destination_folder(destination),
 		.client = { stream_peer(session->client), session->id,
@@ -47,26 +48,36 @@ static enum keeper_outcome outcome_of(bool opened, const struct failure *failure
 	return failure->kind == FAILURE_AUTH ? KEEPER_WRONG : KEEPER_NO_ANSWER;
 }
 
+/* What the client says who it is, in whichever way. */
+struct sign_in_words {
+	enum sasl_mechanism mechanism;
+	struct bytes user;
+	struct bytes secret; // a digest, where there is a stamp
+	struct bytes stamp;  // APOP
+};
+
 /* Before anything is asked upstream the keeper says whether and when it may be. */
-SUSPENDS static bool attempt(struct session *session, enum sasl_mechanism mechanism,
-			     struct bytes user, struct bytes secret,
+SUSPENDS static bool attempt(struct session *session, const struct sign_in_words *words,
 			     struct failure *failure)
 {
 	const struct config_limits *limits = &session->service->config->limits;
 	const struct keeper_sign_in who = {
 		.address = stream_peer(session->client),
 		.shared_address = session_is_from_many(session),
-		.account = user,
-		.secret = secret,
+		.account = words->user,
+		.secret = words->secret,
 		.tls = tls_of(session),
 	};
-	const struct credential_said said = { .who = &who, .mechanism = mechanism };
+	const struct credential_said said = { .who = &who,
+					      .mechanism = words->mechanism,
+					      .stamp = words->stamp };
 	struct credential credential;
 	uint64_t delay_ms = 0;
 	bool opened;
 
-	if (!sasl_is_safe(mechanism, user) || !sasl_is_safe(mechanism, secret) ||
-	    user.len == 0 || secret.len == 0) {
+	if (!sasl_is_safe(words->mechanism, words->user) ||
+	    !sasl_is_safe(words->mechanism, words->secret) || words->user.len == 0 ||
+	    words->secret.len == 0) {
 		return failure_set(failure, FAILURE_AUTH,
 				   "the credential is empty or holds octets that no mail "
 				   "server takes");
@@ -82,7 +93,7 @@ SUSPENDS static bool attempt(struct session *session, enum sasl_mechanism mechan
 	opened = credential_find(session->service, &said,
 				 loop_deadline_ms(limits->upstream_sign_in_ms),
 				 &credential, failure) &&
-		 open_maildrop(session, &who, &credential, failure);
+		 open_maildrop(session, &said, &credential, failure);
 	credential_release(&credential);
 	keeper_tell(session->service->keeper, &who, outcome_of(opened, failure));
 	return opened;
@@ -175,15 +186,14 @@ SUSPENDS static bool may_have_it(struct session *session, struct failure *failur
 	return false;
 }
 
-SUSPENDS enum next sign_in(struct session *session, enum sasl_mechanism mechanism,
-			   struct bytes user, struct bytes secret)
+SUSPENDS static enum next sign_in_with(struct session *session,
+				       const struct sign_in_words *words)
 {
 	const uint64_t since = loop_now_ms();
 	struct failure failure;
 
 	metrics_move(&session->state, METRICS_STATE_SIGNING_IN);
-	if (!attempt(session, mechanism, user, secret, &failure) ||
-	    !may_have_it(session, &failure)) {
+	if (!attempt(session, words, &failure) || !may_have_it(session, &failure)) {
 		metrics_move(&session->state, METRICS_STATE_AUTHORIZATION);
 		return refuse(session, since, &failure);
 	}
@@ -197,4 +207,18 @@ SUSPENDS enum next sign_in(struct session *session, enum sasl_mechanism mechanis
 		return NEXT_CLOSE;
 	}
 	return NEXT_STATE;
+}
+
+SUSPENDS enum next sign_in(struct session *session, enum sasl_mechanism mechanism,
+			   struct bytes user, struct bytes secret)
+{
+	return sign_in_with(session,
+			    &(struct sign_in_words){ mechanism, user, secret, { 0 } });
+}
+
+SUSPENDS enum next sign_in_by_digest(struct session *session, struct bytes user,
+				     struct bytes digest)
+{
+	return sign_in_with(session, &(struct sign_in_words){ SASL_PLAIN, user, digest,
+							      bytes_of(session->stamp) });
 }

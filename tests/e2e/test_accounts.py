@@ -119,6 +119,40 @@ def test_a_chosen_password_works_and_survives_a_restart(service, dovecot, user):
     assert "8 characters" in complaint
 
 
+def greeting(service):
+    with pop3.Client(service.running.addresses()[0][1]) as client:
+        return client.greeting.decode()
+
+
+def test_apop_is_offered_only_where_there_is_a_password_for_it(service, dovecot, user):
+    dovecot.deliver(user, MAIL)
+    assert "<" not in greeting(service)
+    service.add("scanner", user, UPSTREAM)
+    password = service.device("scanner", "--apop")
+    net.wait_until(lambda: "<" in greeting(service), 10, "APOP is offered")
+    client = poplib.POP3(*service.running.addresses()[0], timeout=20 * net.slow_factor())
+    assert client.apop("scanner", password).startswith(b"+OK")
+    assert client.stat()[0] == 1
+    client.quit()
+    assert messages(service, "scanner", password) == 1
+    wrong = poplib.POP3(*service.running.addresses()[0], timeout=20 * net.slow_factor())
+    with pytest.raises(poplib.error_proto, match="AUTH"):
+        wrong.apop("scanner", "another password")
+    stamps = {greeting(service) for _ in range(5)}
+    assert len(stamps) == 5
+    service.account("password", "scanner", "--remove", "1")
+    net.wait_until(lambda: "<" not in greeting(service), 10, "APOP is offered no more")
+
+
+def test_apop_for_who_is_not_registered_is_refused(service, dovecot, user):
+    service.add("scanner", user, UPSTREAM)
+    service.device("scanner", "--apop")
+    net.wait_until(lambda: "<" in greeting(service), 10, "APOP is offered")
+    client = poplib.POP3(*service.running.addresses()[0], timeout=20 * net.slow_factor())
+    with pytest.raises(poplib.error_proto, match="AUTH"):
+        client.apop(user, UPSTREAM)
+
+
 def test_a_removed_password_is_no_good_at_once(service, dovecot, user):
     service.add("scanner", user, UPSTREAM)
     first, second = service.device("scanner"), service.device("scanner")

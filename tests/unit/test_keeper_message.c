@@ -111,6 +111,9 @@ static struct keeper_message sample(enum keeper_message_type type)
 		message.folder = bytes_of("Scans");
 		message.cause = text;
 		break;
+	case KEEPER_APOP:
+		message.number = 1;
+		break;
 	case KEEPER_VERDICT:
 		message.request = 6;
 		message.number = KEEPER_REFUSE;
