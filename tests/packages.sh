@@ -1,5 +1,6 @@
 # shellcheck shell=sh
-# Sourced by tests/run and proxy/demo: need_packages PACKAGE... installs what is missing.
+# Sourced by tests/run and proxy/demo: need_packages PACKAGE... installs what is missing,
+# need_test_provider what the OAuth2 provider of the tests consists of.
 # Debian's Dovecot and fail2ban would start services of their own at once and at every boot;
 # here they are only tools. What was there before is left exactly as it is.
 
@@ -74,4 +75,12 @@ need_packages() {
 		allow_services
 		trap - EXIT HUP INT TERM
 	fi
+}
+
+need_test_provider() {
+	[ ! -d tests/e2e/oauth/node_modules/oidc-provider ] || return 0
+	# Where nodejs is not Debian's, its npm comes with it.
+	command -v npm >/dev/null || need_packages npm || return 1
+	echo "== installing: the tests' OAuth2 provider (npm oidc-provider)"
+	npm ci --prefix tests/e2e/oauth --no-audit --no-fund --loglevel=error </dev/null
 }

@@ -39,6 +39,17 @@ static struct wish *wish_by_id(struct tokens *tokens, uint32_t id)
 	return wish;
 }
 
+/* The answer to a question that the last keeper asked, too. */
+static struct wish *wish_by_tag(struct tokens *tokens, struct bytes tag)
+{
+	struct wish *wish = tag.len > 0 ? tokens->wishes : NULL;
+
+	while (wish && !bytes_equal(wish->tag, tag)) {
+		wish = wish->next;
+	}
+	return wish;
+}
+
 static void unlink_wish(struct tokens *tokens, const struct wish *wish)
 {
 	struct wish **link = &tokens->wishes;
@@ -72,6 +83,9 @@ SUSPENDS static bool take(struct tokens *tokens, struct bytes packet)
 		return false;
 	}
 	wish = wish_by_id(tokens, answer->reply.id);
+	if (!wish) {
+		wish = wish_by_tag(tokens, answer->reply.tag);
+	}
 	if (wish && !wish->answer) {
 		wish->answer = answer;
 		gate_open(&wish->answered);
@@ -153,7 +167,7 @@ SUSPENDS struct tokens_answer *tokens_ask(struct tokens *tokens,
 					  struct oauth_request *request,
 					  uint64_t deadline_ms, struct failure *failure)
 {
-	struct wish wish = { .id = ++tokens->last_id };
+	struct wish wish = { .id = ++tokens->last_id, .tag = request->tag };
 
 	request->id = wish.id;
 	buffer_init(&wish.packet, CHANNEL_MESSAGE_MAX);

@@ -23,6 +23,7 @@ struct wish {
 	struct wish *next;    // tokens::wishes
 	struct buffer packet; // owned, wiped
 	uint32_t id;
+	struct bytes tag;             // borrowed; empty: none
 	unsigned connection;          // over which it was sent last
 	struct tokens_answer *answer; // owned until taken
 	struct gate answered;

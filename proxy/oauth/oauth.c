@@ -3,7 +3,9 @@
  * back, and the keeper says that it has stored what is new. What can go wrong: the
  * provider is down or slow (that is an answer, too); the keeper dies meanwhile: a
  * provider that rotates refresh tokens gives each of them once, so an answer with one is
- * kept until a keeper has stored it, and told to the next keeper by its tag.
+ * kept until a keeper has stored it, and told to the next keeper by its tag. That one may
+ * have asked with the same refresh token by then: the provider, which would take the
+ * whole consent back, is not asked a second time.
  */
 #include "proxy/oauth/oauth.h"
 
@@ -32,6 +34,7 @@ struct oauth {
 	struct provider *providers;  // owned; in the order of the configuration
 	struct channel *channel;     // owned; NULL: no keeper
 	struct task *reader;         // a child, while there is a channel
+	struct job *asking;          // job::next: the provider has not answered yet
 	struct job *unkept;          // job::next, the newest first: answers to be stored
 	size_t jobs;
 	size_t answering; // jobs that send at this moment
@@ -40,7 +43,7 @@ struct oauth {
 
 /* One request. While a thread works on it, everything it touches is here. */
 struct job {
-	struct job *next; // oauth::unkept
+	struct job *next; // oauth::asking or oauth::unkept
 	struct oauth *oauth;
 	char *packet; // owned, holds secrets; the request's texts are in it
 	size_t packet_len;
@@ -180,12 +183,21 @@ SUSPENDS static void answer(const struct job *job)
 	buffer_release(&packet);
 }
 
+static void unlink_job(struct job **link, const struct job *job)
+{
+	while (*link != job) {
+		link = &(*link)->next;
+	}
+	*link = job->next;
+}
+
 SUSPENDS static void run_job(void *argument)
 {
 	struct job *job = argument;
 	struct oauth *oauth = job->oauth;
 
 	ask_provider(job);
+	unlink_job(&oauth->asking, job);
 	if (must_be_kept(job)) {
 		job->next = oauth->unkept; // before anything waits: KEPT may come at once
 		oauth->unkept = job;
@@ -196,21 +208,52 @@ SUSPENDS static void run_job(void *argument)
 	free_job(job);
 }
 
+static struct job *with_tag(struct job *job, struct bytes tag)
+{
+	while (job && !bytes_equal(job->request.tag, tag)) {
+		job = job->next;
+	}
+	return job;
+}
+
+static struct job *with_id(struct job *job, uint32_t id)
+{
+	while (job && job->request.id != id) {
+		job = job->next;
+	}
+	return job;
+}
+
 /* The keeper has stored what was answered to this one. */
 static void forget(struct oauth *oauth, const struct oauth_request *kept)
 {
-	struct job **link = &oauth->unkept;
+	struct job *job = kept->tag.len > 0 ? with_tag(oauth->unkept, kept->tag)
+					    : with_id(oauth->unkept, kept->id);
 
-	while (*link && ((*link)->request.id != kept->id ||
-			 !bytes_equal((*link)->request.tag, kept->tag))) {
-		link = &(*link)->next;
-	}
-	if (*link) {
-		struct job *job = *link;
-
-		*link = job->next;
+	if (job) {
+		unlink_job(&oauth->unkept, job);
 		free_job(job);
 	}
+}
+
+/* The same refresh token again: the one answer is for who asked last. */
+SUSPENDS static bool is_asked_already(struct oauth *oauth,
+				      const struct oauth_request *request)
+{
+	struct job *asking, *unkept;
+
+	if (request->what != OAUTH_REFRESH || request->tag.len == 0) {
+		return false;
+	}
+	asking = with_tag(oauth->asking, request->tag);
+	unkept = with_tag(oauth->unkept, request->tag);
+	if (asking) {
+		asking->request.id = request->id;
+	} else if (unkept) {
+		unkept->request.id = request->id;
+		answer(unkept);
+	}
+	return asking || unkept;
 }
 
 /* False: the keeper does not keep to the protocol. */
@@ -230,11 +273,15 @@ SUSPENDS static bool take(struct oauth *oauth, struct bytes packet)
 	if (job->request.what == OAUTH_KEPT) {
 		forget(oauth, &job->request);
 		free_job(job);
+	} else if (is_asked_already(oauth, &job->request)) {
+		free_job(job);
 	} else if (oauth->jobs > OAUTH_REQUESTS_MAX) {
 		refuse(job, OAUTH_TEMPORARY, "too many token requests at once");
 		answer(job);
 		free_job(job);
 	} else {
+		job->next = oauth->asking;
+		oauth->asking = job;
 		task_start(run_job, job);
 	}
 	return true;

@@ -4,7 +4,7 @@ import os
 import re
 from typing import NamedTuple
 
-_SKIPPED = {".git", "build"}  # .git is a file in a worktree of its own
+_SKIPPED = {"node_modules", ".git", "build"}  # .git is a file in a worktree of its own
 
 
 class Token(NamedTuple):
