@@ -17,18 +17,17 @@ ADDRESS = ("127.0.0.1", 1110)
 
 
 def main(binary, url=None):
-    signal.signal(signal.SIGTERM, _interrupted)
-    signal.signal(signal.SIGINT, _interrupted)
+    be_interruptible()
     with contextlib.ExitStack() as stack:
-        if _answers():
+        if answers():
             print("Something already listens on 127.0.0.1:1110; the demo needs that port.")
             return 1
         if url is None:
             url = _sample_server(stack)
         # In a session of its own, so that Ctrl-C reaches it once, from here.
         bridge = subprocess.Popen(net.die_with_parent([binary, url]), start_new_session=True)
-        stack.callback(_stop, bridge)
-        net.wait_until(lambda: _answers() or bridge.poll() is not None, 20,
+        stack.callback(stop, bridge)
+        net.wait_until(lambda: answers() or bridge.poll() is not None, 20,
                        "popbridge answers on its port")
         if bridge.poll() is not None:
             return bridge.returncode or 1
@@ -38,6 +37,11 @@ def main(binary, url=None):
             return bridge.returncode
         print("\n== stopping")
     return 0
+
+
+def be_interruptible():
+    signal.signal(signal.SIGTERM, _interrupted)
+    signal.signal(signal.SIGINT, _interrupted)
 
 
 def _interrupted(_signal, _frame):
@@ -52,7 +56,7 @@ def _sample_server(stack):
     return server.url
 
 
-def _answers():
+def answers():
     try:
         with socket.create_connection(ADDRESS, 2) as probe:
             probe.settimeout(2)
@@ -73,7 +77,7 @@ or point any POP3 client at 127.0.0.1, port 1110, no TLS. Ctrl-C stops everythin
 """, flush=True)
 
 
-def _stop(bridge):
+def stop(bridge):
     if bridge.poll() is None:
         bridge.terminate()
         try:
