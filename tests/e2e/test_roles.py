@@ -398,7 +398,9 @@ def test_a_web_role_that_could_not_start_is_tried_again(start_bridge, fake, user
         port = taken.getsockname()[1]
         service = start_bridge(
             roles.config(fake.url, web={"address": f"127.0.0.1:{port}"}))
-        service.wait_log("role died", 2, role="web")
+        net.wait_until(lambda: len([line for line in service.log("role not started")
+                                    if line["message"].startswith("web")]) >= 2,
+                       10, "it was tried twice")
         with signed_in(service, user) as client:
             client.quit()
     net.wait_until(lambda: is_live(port), 10 * net.slow_factor(), "it answers")
