@@ -4,8 +4,13 @@
 // Environment: OAUTH_PORT, OAUTH_ISSUER, OAUTH_ACCESS_TTL and OAUTH_DEVICE_TTL (seconds),
 // OAUTH_RS_SECRET (of the introspecting client). Prints "listening ISSUER" when ready.
 // Started by ../oauth.py.
+import { webcrypto } from 'node:crypto';
 import { createServer } from 'node:http';
 import { Provider } from 'oidc-provider';
+
+// Debian 12 has Node.js 18; oidc-provider wants a newer one, for these.
+globalThis.crypto ??= webcrypto;
+URL.parse ??= (url, base) => { try { return new URL(url, base); } catch { return null; } };
 
 const port = Number(process.env.OAUTH_PORT ?? 9400);
 // Where it is reached: through the front that the tests put before it.
