@@ -76,7 +76,8 @@ struct imap_window {
 	char *spool;     // owned, IMAP_SPOOL_OCTETS_MAX; NULL: nothing was asked ahead
 	uint32_t spool_used;
 	uint32_t spooled;  // bodies in it
-	unsigned oddities; // bodies that came out of order
+	unsigned oddities; // bodies that came out of order, less those forgiven
+	unsigned in_order; // and those that did not
 	bool one_at_a_time;
 };
 

@@ -26,8 +26,9 @@
 #include <string.h>
 
 #define COMMAND_MAX 160
-#define ODDITIES_MAX 3
-#define SPOOLS_MAX 512 // in this process: 128 MiB
+#define ODDITIES_MAX 8   // bodies out of order, less those forgiven
+#define FORGIVEN_AFTER 8 // so many in order: Dovecot now and then turns two round
+#define SPOOLS_MAX 512   // in this process: 128 MiB
 
 static unsigned spools; // of all connections of this process
 
@@ -313,9 +314,20 @@ static void note_out_of_order(struct imap *imap, uint32_t imap_uid)
 			request->body = IMAP_REQUEST_DROPPED;
 			if (++imap->window.oddities == ODDITIES_MAX) {
 				imap->window.one_at_a_time = true;
+				log_say(LOG_INFO, "nothing is read ahead",
+					"server %s answers out of order",
+					imap->upstream->route->server);
 			}
 			return;
 		}
+	}
+}
+
+static void note_in_order(struct imap_window *window)
+{
+	if (++window->in_order % FORGIVEN_AFTER == 0 && window->oddities > 0 &&
+	    !window->one_at_a_time) {
+		window->oddities--;
 	}
 }
 
@@ -363,7 +375,11 @@ static struct imap_request *owner_of(struct imap *imap,
 		note_out_of_order(imap, reading->imap_uid);
 		return NULL;
 	}
-	return !reading->uids_differ && has_place(&oldest->part, event) ? oldest : NULL;
+	if (reading->uids_differ || !has_place(&oldest->part, event)) {
+		return NULL;
+	}
+	note_in_order(&imap->window);
+	return oldest;
 }
 
 /* Room for it, where somebody may want it and it is no special case. */

@@ -51,6 +51,14 @@ def test_the_next_session_spares_the_sign_in(fake, start_bridge):
     assert sign_ins(fake) == 1 and len(fake.connections) == 1
 
 
+def test_a_server_without_uidplus_is_left(fake, start_bridge):
+    """GNU imap4d writes the view of a connection that was parked over newer mail."""
+    fake.capability = fake.capability.replace(" UIDPLUS", "")
+    bridge = parked_bridge(start_bridge, fake)
+    assert poll(bridge) == poll(bridge)
+    assert sign_ins(fake) == 2
+
+
 def test_what_happened_meanwhile_is_seen(fake, start_bridge):
     bridge = parked_bridge(start_bridge, fake)
     first = poll(bridge)
