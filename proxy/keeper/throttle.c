@@ -170,19 +170,32 @@ void throttle_block(const unsigned char address[KEEPER_ADDRESS_BYTES],
 	block(address, 8, out);
 }
 
+/* Servers, and the registry, take a name in any case: a spelling is no new account. */
+static void hash_account(const struct throttle *throttle, struct bytes context,
+			 struct bytes account, unsigned char out[KEYED_HASH_BYTES])
+{
+	char *name = memory_copy_text(account);
+
+	for (size_t i = 0; i < account.len; i++) {
+		name[i] =
+			name[i] >= 'A' && name[i] <= 'Z' ? (char)(name[i] + 32) : name[i];
+	}
+	keyed_hash(throttle->key, context, (struct bytes){ name, account.len }, out);
+	free(name);
+}
+
 /* ipv6_bytes of the address that count, 0 for none. */
 static struct place *find(struct throttle *throttle, const struct throttle_try *try,
 			  enum kind kind, size_t ipv6_bytes, uint64_t now_ms)
 {
 	char context[1 + KEEPER_ADDRESS_BYTES] = { (char)kind };
 	unsigned char hash[KEYED_HASH_BYTES];
-	bool names_account = kind == PAIR || kind == ACCOUNT;
 
 	if (ipv6_bytes > 0) {
 		block(try->address, ipv6_bytes, (unsigned char *)context + 1);
 	}
-	keyed_hash(throttle->key, (struct bytes){ context, sizeof(context) },
-		   names_account ? try->account : bytes_of(""), hash);
+	hash_account(throttle, (struct bytes){ context, sizeof(context) },
+		     kind == PAIR || kind == ACCOUNT ? try->account : bytes_of(""), hash);
 	return place_at(throttle, hash, now_ms);
 }
 

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/random.h>
 #include <time.h>
 
@@ -406,6 +407,14 @@ void session_cancel_all(struct service *service)
 	}
 }
 
+/* However its letters were typed. */
+static bool is_of(const struct session *session, struct bytes user)
+{
+	const struct bytes own = buffer_bytes(&session->user);
+
+	return own.len == user.len && strncasecmp(own.at, user.at, user.len) == 0;
+}
+
 uint32_t session_kick(struct service *service, struct bytes user)
 {
 	uint32_t count = 0;
@@ -414,7 +423,7 @@ uint32_t session_kick(struct service *service, struct bytes user)
 	     session = session->next) {
 		if (!session->committing &&
 		    (session->signed_in || session->state == METRICS_STATE_SIGNING_IN) &&
-		    bytes_equal(buffer_bytes(&session->user), user)) {
+		    is_of(session, user)) {
 			session->kicked = true;
 			task_cancel(session->task);
 			count++;

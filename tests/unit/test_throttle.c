@@ -153,6 +153,28 @@ static void test_1000_guesses_in_a_minute_are_few_upstream(void **state)
 	assert_owner_gets_in_from(elsewhere, false);
 }
 
+/* A name's letters in any case: 16 spellings of "alma", all the same account. */
+static const char *alma_spelt_anyhow(unsigned i)
+{
+	static char name[8];
+	snprintf(name, sizeof(name), "%c%c%c%c", i & 1 ? 'A' : 'a', i & 2 ? 'L' : 'l',
+		 i & 4 ? 'M' : 'm', i & 8 ? 'A' : 'a');
+	return name;
+}
+
+static void test_another_spelling_of_a_name_is_no_other_account(void **state)
+{
+	unsigned allowed = 0;
+	(void)state;
+	for (unsigned i = 0; i < 64; i++) { // at once, from behind a shared address
+		struct throttle_try try =
+			try_of(attacker, alma_spelt_anyhow(i), 1000 + i);
+		try.shared = true;
+		allowed += attempt(&try, KEEPER_WRONG) != THROTTLE_REFUSE;
+	}
+	assert_in_range(allowed, 1, 6);
+}
+
 static void test_slow_guesses_do_not_hold_up_the_owner_elsewhere(void **state)
 {
 	(void)state;
@@ -412,6 +434,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_1000_guesses_in_a_minute_are_few_upstream),
+		TEST(test_another_spelling_of_a_name_is_no_other_account),
 		TEST(test_slow_guesses_do_not_hold_up_the_owner_elsewhere),
 		TEST(test_1000_guesses_at_once_are_no_better),
 		TEST(test_an_ipv6_network_of_64_or_48_bits_is_one_block),
