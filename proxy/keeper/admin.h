@@ -60,6 +60,10 @@ SUSPENDS bool admin_add_device(struct admin_client *client,
 SUSPENDS bool admin_remove_device(struct admin_client *client,
 				  const struct admin_message *message);
 
+/* Seals an account's passwords for APOP with the key of now. */
+bool admin_reseal_devices(struct admin_client *client, struct bytes account,
+			  struct failure *failure);
+
 /* admin_accounts.c, admin_consent.c: what admin_answer() leaves to them */
 
 SUSPENDS bool admin_answer_accounts(struct admin_client *client,

@@ -398,7 +398,8 @@ SUSPENDS static bool rekey(struct admin_client *client, struct bytes master)
 	while (registry_next(keeper->store, buffer_bytes(&after), &registered)) {
 		buffer_clear(&after);
 		buffer_append(&after, bytes_of(registered.account));
-		if (!tokens_reseal(keeper->tokens, &registered, &failure)) {
+		if (!tokens_reseal(keeper->tokens, &registered, &failure) ||
+		    !admin_reseal_devices(client, buffer_bytes(&after), &failure)) {
 			log_say(LOG_ERROR, "secret not sealed anew", "%s", failure.text);
 			all = false;
 		}

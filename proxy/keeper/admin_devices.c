@@ -63,6 +63,75 @@ static void hash(void *argument)
 	hashing->done = password_hash(hashing->password, &hashing->hash);
 }
 
+/* As proof.c unseals it. */
+static struct bytes apop_context(struct bytes account, struct buffer *out)
+{
+	buffer_printf(out, "apop %.*s", (int)account.len, account.at);
+	return buffer_bytes(out);
+}
+
+static void seal_apop(struct admin_client *client, struct bytes account,
+		      struct bytes password, struct buffer *out)
+{
+	struct buffer context;
+
+	buffer_init(&context, REGISTRY_TEXT_MAX + 16);
+	vault_seal(client->keeper->vault, apop_context(account, &context), password, out);
+	buffer_release(&context);
+}
+
+static bool unseal_apop(struct admin_client *client, struct bytes account,
+			const struct device *device, struct secret *out,
+			struct failure *failure)
+{
+	struct buffer context;
+	bool opened;
+
+	buffer_init(&context, REGISTRY_TEXT_MAX + 16);
+	opened = vault_unseal(client->keeper->vault, apop_context(account, &context),
+			      buffer_bytes(&device->proof), out, failure);
+	buffer_release(&context);
+	return opened;
+}
+
+static bool reseal(struct admin_client *client, struct bytes account,
+		   const struct device *device, struct failure *failure)
+{
+	struct secret password = { 0 };
+	struct buffer proof;
+	bool done;
+
+	if (!unseal_apop(client, account, device, &password, failure)) {
+		return failure_prefix(failure, "account %.*s, device password %u",
+				      (int)account.len, account.at, device->id);
+	}
+	buffer_init(&proof, REGISTRY_SECRET_MAX);
+	seal_apop(client, account, secret_bytes(&password), &proof);
+	secret_release(&password);
+	done = device_set_proof(client->keeper->store, account, device->id,
+				buffer_bytes(&proof));
+	buffer_release(&proof);
+	return done ||
+	       failure_set(failure, FAILURE_TEMPORARY, "the store cannot be written");
+}
+
+bool admin_reseal_devices(struct admin_client *client, struct bytes account,
+			  struct failure *failure)
+{
+	struct device device;
+	uint32_t after = 0;
+	bool all = true;
+
+	while (device_next(client->keeper->store, account, after, &device)) {
+		after = device.id;
+		if (device.kind == DEVICE_APOP) {
+			all = reseal(client, account, &device, failure) && all;
+		}
+		device_release(&device);
+	}
+	return all;
+}
+
 /* How it is proven later. NULL, or why not. */
 SUSPENDS static const char *make_proof(struct admin_client *client, struct bytes account,
 				       struct bytes password, struct device *device,
@@ -70,7 +139,6 @@ SUSPENDS static const char *make_proof(struct admin_client *client, struct bytes
 {
 	unsigned char keyed[KEYED_HASH_BYTES];
 	struct hashing hashing = { .password = password };
-	struct buffer context;
 
 	buffer_init(&device->proof, REGISTRY_SECRET_MAX);
 	switch (device->kind) {
@@ -89,11 +157,7 @@ SUSPENDS static const char *make_proof(struct admin_client *client, struct bytes
 		if (!vault_can_seal(client->keeper->vault, failure)) {
 			return failure->text;
 		}
-		buffer_init(&context, REGISTRY_TEXT_MAX + 16);
-		buffer_printf(&context, "apop %.*s", (int)account.len, account.at);
-		vault_seal(client->keeper->vault, buffer_bytes(&context), password,
-			   &device->proof);
-		buffer_release(&context);
+		seal_apop(client, account, password, &device->proof);
 		return NULL;
 	case DEVICE_KINDS:
 		break;

@@ -279,7 +279,8 @@ static bool on_request(struct worker *worker, const struct keeper_message *messa
 		admin_kicked(worker->keeper, message);
 		return true;
 	case KEEPER_PROVE:
-		return prover_take(worker->keeper->prover, worker, message);
+		prover_take(worker->keeper->prover, worker, message);
+		return true;
 	case KEEPER_HELLO:
 	case KEEPER_HOLD:
 	case KEEPER_HELD_ALL:

@@ -49,7 +49,8 @@ struct proof {
 	unsigned char address[KEEPER_ADDRESS_BYTES];
 	struct buffer account; // canonical
 	struct secret secret;
-	char *stamp; // owned
+	char *stamp;   // owned
+	bool too_many; // not all passwords could be tried
 };
 
 /* A comparison on another thread, with copies. */
@@ -129,7 +130,8 @@ SUSPENDS static bool fits_hash(struct proof *proof, const struct device *device)
 					 buffer_bytes(&device->proof), false };
 
 	if (prover->hashes >= HASHES_MAX) {
-		return false; // a flood of guesses; the right one comes again
+		proof->too_many = true; // a flood of guesses: that is not a wrong one
+		return false;
 	}
 	prover->hashes++;
 	offload(compare, &comparison);
@@ -183,13 +185,19 @@ static bool unseal_apop(const struct proof *proof, const struct device *device,
 	return opened;
 }
 
+/* A digest over the greeting's stamp, also when a token is wanted anew. */
+static bool is_by_digest(const struct proof *proof)
+{
+	return proof->how == KEEPER_PROVE_APOP || *proof->stamp;
+}
+
 static bool fits_apop(const struct proof *proof, const struct device *device)
 {
 	struct secret password = { 0 };
 	const struct bytes said = secret_bytes(&proof->secret);
 	bool fits = unseal_apop(proof, device, &password);
 
-	fits = fits && (proof->how == KEEPER_PROVE_APOP
+	fits = fits && (is_by_digest(proof)
 				? is_digest(said, proof->stamp, secret_bytes(&password))
 				: password_equal(said, secret_bytes(&password)));
 	secret_release(&password);
@@ -200,9 +208,9 @@ SUSPENDS static bool fits(struct proof *proof, const struct device *device)
 {
 	switch (device->kind) {
 	case DEVICE_GENERATED:
-		return proof->how != KEEPER_PROVE_APOP && fits_generated(proof, device);
+		return !is_by_digest(proof) && fits_generated(proof, device);
 	case DEVICE_CHOSEN:
-		return proof->how != KEEPER_PROVE_APOP && fits_hash(proof, device);
+		return !is_by_digest(proof) && fits_hash(proof, device);
 	case DEVICE_APOP:
 		return fits_apop(proof, device);
 	case DEVICE_KINDS:
@@ -262,13 +270,11 @@ SUSPENDS static bool find_device(struct proof *proof, struct device *out)
 
 	keyed_hash(prover->cache_key, buffer_bytes(&proof->account),
 		   secret_bytes(&proof->secret), hash);
-	found = proof->how != KEEPER_PROVE_APOP &&
-		find_recalled(proof, recall(prover, hash), out);
+	found = !is_by_digest(proof) && find_recalled(proof, recall(prover, hash), out);
 	if (!found) {
 		device_release(out);
 		found = find_fitting(proof, false, out) || find_fitting(proof, true, out);
-		if (found && proof->how != KEEPER_PROVE_APOP &&
-		    generation == prover->generation) {
+		if (found && !is_by_digest(proof) && generation == prover->generation) {
 			remember(prover, hash, out->id);
 		}
 	}
@@ -322,6 +328,14 @@ static void send_answer(const struct proof *proof, const struct keeper_message *
 	}
 }
 
+/* Nobody's password is wrong because of it. */
+static void refuse_for_now(struct keeper_message *answer)
+{
+	answer->number = KEEPER_UNPROVABLE;
+	answer->kind = FAILURE_TEMPORARY;
+	answer->cause = bytes_of("too many sign-ins are being proven at the moment");
+}
+
 SUSPENDS static void prove(struct proof *proof)
 {
 	struct keeper_message answer = { .type = KEEPER_CREDENTIAL,
@@ -338,6 +352,8 @@ SUSPENDS static void prove(struct proof *proof)
 		if (registered.kind == REGISTERED_PASS_THROUGH ||
 		    find_device(proof, &device)) {
 			give(proof, &registered, &device, &answer, &secret, &failure);
+		} else if (proof->too_many) {
+			refuse_for_now(&answer);
 		}
 	}
 	send_answer(proof, &answer);
@@ -365,13 +381,18 @@ SUSPENDS static void run(void *argument)
 	gate_open(&prover->ended);
 }
 
-bool prover_take(struct prover *prover, const struct worker *worker,
+void prover_take(struct prover *prover, struct worker *worker,
 		 const struct keeper_message *message)
 {
 	struct proof *proof;
 
 	if (prover->open >= OPEN_MAX) {
-		return false;
+		struct keeper_message answer = { .type = KEEPER_CREDENTIAL,
+						 .request = message->request };
+
+		refuse_for_now(&answer);
+		outbox_put(&worker->outbox, &answer);
+		return;
 	}
 	proof = memory_new(sizeof(*proof));
 	proof->prover = prover;
@@ -385,7 +406,6 @@ bool prover_take(struct prover *prover, const struct worker *worker,
 	proof->stamp = memory_copy_text(message->stamp);
 	prover->open++;
 	task_start(run, proof);
-	return true;
 }
 
 SUSPENDS void prover_free(struct prover *prover)

@@ -13,8 +13,8 @@ struct prover *prover_new(struct keeper *keeper,
 			  const unsigned char key[KEYED_HASH_BYTES]);
 SUSPENDS void prover_free(struct prover *prover); // NULL is fine
 
-/* KEEPER_PROVE: answered by a task of its own. False: no sane worker has so many open. */
-bool prover_take(struct prover *prover, const struct worker *worker,
+/* KEEPER_PROVE: answered by a task of its own; at once where too many are open. */
+void prover_take(struct prover *prover, struct worker *worker,
 		 const struct keeper_message *message);
 
 /* An account has changed: what was proven before counts no more. */

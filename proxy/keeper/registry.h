@@ -106,6 +106,10 @@ bool device_add(struct store *store, struct bytes account, struct device *device
 /* False: there is none, or not written. */
 bool device_remove(struct store *store, struct bytes account, uint32_t id);
 
+/* The same password, proven otherwise. False: there is none, or not written. */
+bool device_set_proof(struct store *store, struct bytes account, uint32_t id,
+		      struct bytes proof);
+
 /* Is there any of kind DEVICE_APOP? */
 bool device_any_apop(struct store *store);
 

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NEXT, LAST_ID, ADD, REMOVE, USED, ANY_APOP };
+enum { NEXT, LAST_ID, ADD, REMOVE, SET_PROOF, USED, ANY_APOP };
 
 #define COLUMNS                                                                          \
 	"id, label, kind, proof, rights, folder, networks, until_s, created_s, last_s, " \
@@ -22,6 +22,8 @@ static const char *const sql[] = {
 	[ADD] = "INSERT INTO device_passwords(account, " COLUMNS
 		") VALUES(?,?,?,?,?,?,?,?,?,?,?,?)",
 	[REMOVE] = "DELETE FROM device_passwords WHERE account = ?1 AND id = ?2",
+	[SET_PROOF] = "UPDATE device_passwords SET proof = ?3 "
+		      "WHERE account = ?1 AND id = ?2",
 	[USED] = "UPDATE device_passwords SET last_s = ?3, last_address = ?4 "
 		 "WHERE account = ?1 AND id = ?2",
 	[ANY_APOP] = "SELECT 1 FROM device_passwords WHERE kind = 2 LIMIT 1",
@@ -129,6 +131,21 @@ bool device_remove(struct store *store, struct bytes account, uint32_t id)
 	store_bind_number(remove, 2, id);
 	removed = store_run(store, remove) && sqlite3_changes(store->db) == 1;
 	return store_commit_durably(store) && removed;
+}
+
+bool device_set_proof(struct store *store, struct bytes account, uint32_t id,
+		      struct bytes proof)
+{
+	bool done;
+
+	store_begin_durable(store);
+	sqlite3_stmt *set = store_writing(store, STORE_DEVICES, SET_PROOF);
+
+	store_bind(set, 1, account);
+	store_bind_number(set, 2, id);
+	store_bind(set, 3, proof);
+	done = store_run(store, set) && sqlite3_changes(store->db) == 1;
+	return store_commit_durably(store) && done;
 }
 
 bool device_any_apop(struct store *store)

@@ -184,7 +184,7 @@ SUSPENDS static bool renew_secret(struct maildrop *maildrop, enum keeper_prove h
 					    .secret = secret_bytes(&maildrop->proof) };
 	struct keeper_credential credential;
 	const enum keeper_proof proof =
-		keeper_prove(maildrop->keeper, &who, how, (struct bytes){ 0 },
+		keeper_prove(maildrop->keeper, &who, how, secret_bytes(&maildrop->stamp),
 			     deadline_ms, &credential, failure);
 
 	if (proof == KEEPER_PROVEN) {

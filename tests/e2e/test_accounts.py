@@ -144,6 +144,47 @@ def test_apop_is_offered_only_where_there_is_a_password_for_it(service, dovecot,
     net.wait_until(lambda: "<" not in greeting(service), 10, "APOP is offered no more")
 
 
+def apop(service, name, password):
+    client = poplib.POP3(*service.running.addresses()[0], timeout=20 * net.slow_factor())
+    assert client.apop(name, password).startswith(b"+OK")
+    return client
+
+
+def test_an_apop_session_outlives_a_lost_upstream_connection(service, dovecot, user):
+    dovecot.deliver(user, MAIL)
+    service.add("scanner", user, UPSTREAM)
+    password = service.device("scanner", "--apop")
+    net.wait_until(lambda: "<" in greeting(service), 10, "APOP is offered")
+    client = apop(service, "scanner", password)
+    client.dele(1)
+    dovecot.drop_connections(user)
+    assert client.quit().startswith(b"+OK")
+    assert not dovecot.bodies(user)
+
+
+def test_a_rekey_keeps_passwords_for_apop(service, dovecot, user):
+    service.add("scanner", user, UPSTREAM)
+    password = service.device("scanner", "--apop")
+    net.wait_until(lambda: "<" in greeting(service), 10, "APOP is offered")
+    apop(service, "scanner", password).quit()
+    service.account("rekey")
+    apop(service, "scanner", password).quit()
+    service.restart()
+    net.wait_until(lambda: "<" in greeting(service), 10, "APOP is offered")
+    apop(service, "scanner", password).quit()
+
+
+def test_a_removed_password_ends_sessions_of_any_spelling(service, dovecot, user):
+    service.add("scanner", user, UPSTREAM)
+    password = service.device("scanner")
+    client = poplib.POP3(*service.running.addresses()[0], timeout=20 * net.slow_factor())
+    client.user("Scanner")
+    client.pass_(password)
+    service.account("password", "scanner", "--remove", "1")
+    with pytest.raises((poplib.error_proto, OSError)):
+        client.noop()
+
+
 def test_apop_for_who_is_not_registered_is_refused(service, dovecot, user):
     service.add("scanner", user, UPSTREAM)
     service.device("scanner", "--apop")
