@@ -172,9 +172,16 @@ void keeper_answer_operators(struct keeper *keeper, const struct config *config)
 
 void keeper_describe(struct keeper *keeper, const struct config *config)
 {
+	struct admin *admin = keeper->admin;
+
 	tokens_configure(keeper->tokens, config);
-	if (keeper->admin) {
-		keeper->admin->config = config;
+	if (!admin) {
+		return;
+	}
+	admin->config = config;
+	for (struct admin_client *client = admin->clients; client;
+	     client = client->next) {
+		client->config = config; // some wait, and the old one is gone now
 	}
 }
 

@@ -257,7 +257,7 @@ static bool make_request(struct tokens *tokens, const struct registered *registe
 							     : registered->mailbox);
 	if (provider->service_account_file) {
 		request->what = OAUTH_SERVICE_ACCOUNT;
-		return true;
+		return vault_can_seal(tokens->vault, failure); // what comes is stored
 	}
 	request->what = OAUTH_REFRESH;
 	if (registered->secret.len == 0) {

@@ -143,10 +143,16 @@ static struct wish *unsent_wish(struct tokens *tokens)
 	return wish;
 }
 
+/* A copy: who wished may be gone before it is sent. */
 SUSPENDS static void send_wish(struct tokens *tokens, struct wish *wish)
 {
+	const size_t len = wish->packet.len;
+	char *packet = memory_copy_text(buffer_bytes(&wish->packet));
+
 	wish->connection = tokens->connection;
-	send_packet(tokens, buffer_bytes(&wish->packet));
+	send_packet(tokens, (struct bytes){ packet, len });
+	memory_wipe(packet, len);
+	free(packet);
 }
 
 /* What the last role did not answer is asked again. */
@@ -172,6 +178,8 @@ SUSPENDS struct tokens_answer *tokens_ask(struct tokens *tokens,
 	request->id = wish.id;
 	buffer_init(&wish.packet, CHANNEL_MESSAGE_MAX);
 	if (!oauth_request_encode(request, &wish.packet)) {
+		memory_wipe(wish.packet.data, wish.packet.size);
+		buffer_release(&wish.packet);
 		failure_set(failure, FAILURE_PERMANENT, "the request is too long");
 		return NULL;
 	}

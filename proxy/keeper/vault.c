@@ -266,6 +266,9 @@ bool vault_can_seal(const struct vault *vault, struct failure *failure)
 void vault_seal(struct vault *vault, struct bytes context, struct bytes plain,
 		struct buffer *out)
 {
+	if (vault->count == 0) {
+		abort(); // callers ask vault_can_seal()
+	}
 	const struct key *key = &vault->keys[vault->count - 1];
 	const char id[ID_BYTES] = { (char)key->id, (char)(key->id >> 8),
 				    (char)(key->id >> 16), (char)(key->id >> 24) };

@@ -168,16 +168,17 @@ SUSPENDS static void answer(const struct job *job)
 		.url_complete = bytes_of(said->verification_uri_complete),
 		.text = bytes_of(said->text),
 	};
+	struct oauth *oauth = job->oauth; // the job may be kept and gone meanwhile
 	struct buffer packet;
 	struct failure ignored;
 
 	buffer_init(&packet, CHANNEL_MESSAGE_MAX);
-	if (job->oauth->channel && oauth_reply_encode(&reply, &packet)) {
-		job->oauth->answering++;
-		channel_send(job->oauth->channel, buffer_bytes(&packet), NULL,
+	if (oauth->channel && oauth_reply_encode(&reply, &packet)) {
+		oauth->answering++;
+		channel_send(oauth->channel, buffer_bytes(&packet), NULL,
 			     loop_deadline_ms(SEND_MS), &ignored);
-		job->oauth->answering--;
-		gate_open(&job->oauth->answered);
+		oauth->answering--;
+		gate_open(&oauth->answered);
 		memory_wipe(packet.data, packet.len);
 	}
 	buffer_release(&packet);
