@@ -8,6 +8,7 @@ import json
 import subprocess
 import time
 
+import bridge
 import net
 import oauth
 import pytest
@@ -199,12 +200,31 @@ def test_an_app_may_prove_itself_by_its_certificate(start, user):
     assert "client_secret" not in form
 
 
-def test_a_google_service_account_acts_for_the_mailbox(start, user):
+@pytest.fixture
+def robot():
+    """A provider with a Google service account."""
     provider = Scripted(kind="google")
     del provider.config["client-id"]
     provider.file("service-account-file", json.dumps({
         "type": "service_account", "client_email": "robot@project.example.com",
         "private_key": _rsa("robot")[0]}))
+    return provider
+
+
+def test_no_token_is_stored_without_a_master_key(start, robot, user):
+    service = start(robot)
+    service.running.close()
+    del service.config["master-key"]
+    service.config["state"] += "-bare"
+    service.running = bridge.Bridge(service.config)
+    robot.grant()
+    assert "SYS/PERM" in service.refusal(user, service.add(user))
+    assert not robot.asked()
+    assert any("no master-key is configured" in str(line) for line in service.running.log())
+
+
+def test_a_google_service_account_acts_for_the_mailbox(start, robot, user):
+    provider = robot
     service = start(provider)
     provider.grant()
     password = service.add(user)
