@@ -322,10 +322,9 @@ static int add(struct enquiry *enquiry, const struct account_arguments *argument
 	const int result = register_one(enquiry, arguments, ADMIN_MODE_NEW);
 
 	if (result == 0 && !arguments->json) {
-		printf("account %s is there; next: popbridge account password %s%s%s\n",
-		       arguments->user, arguments->user,
-		       arguments->provider ? ", popbridge account consent " : "",
-		       arguments->provider ? arguments->user : "");
+		printf("account %s is there; popbridge account show %s says what is left "
+		       "to do,\npopbridge account password %s makes a device password\n",
+		       arguments->user, arguments->user, arguments->user);
 	}
 	return result;
 }

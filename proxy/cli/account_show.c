@@ -15,7 +15,7 @@
 static const char *consent_words(const struct admin_message *row)
 {
 	static const char *const words[] = { "nobody has consented yet", "given",
-					     "needed anew" };
+					     "needed anew", "not needed" };
 	const uint64_t state = row->number[ADMIN_STATE];
 
 	if (row->number[ADMIN_TYPE] != ACCOUNT_OAUTH) {
@@ -135,7 +135,8 @@ static void print_account(const struct admin_message *row)
 	if (row->number[ADMIN_UNTIL_S] > 0) {
 		line("ends", bytes_of(output_time(row->number[ADMIN_UNTIL_S], until)));
 	}
-	if (row->number[ADMIN_TYPE] == ACCOUNT_OAUTH && row->number[ADMIN_STATE] != 1) {
+	if (row->number[ADMIN_TYPE] == ACCOUNT_OAUTH &&
+	    (row->number[ADMIN_STATE] == 0 || row->number[ADMIN_STATE] == 2)) {
 		printf("  to do: popbridge account consent ");
 		output_text(stdout, row->text[ADMIN_USER]);
 		putchar('\n');

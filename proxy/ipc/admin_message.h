@@ -73,7 +73,7 @@ enum admin_number {
 	ADMIN_TYPE,         // REGISTERED: how it signs in; DEVICE: how it is proven
 	ADMIN_MODE,         // enum admin_mode
 	ADMIN_HAS_SECRET,   // 1: one is stored
-	ADMIN_STATE,        // of the consent
+	ADMIN_STATE,        // of the consent: enum registered_consent, or NOT_NEEDED
 	ADMIN_SINCE_S,      // of the consent; DEVICE: made
 	ADMIN_UNTIL_S,      // its end, 0: not known, or none
 	ADMIN_ID,           // of a device password
@@ -105,6 +105,8 @@ enum admin_text {
 	ADMIN_USER_CODE,
 };
 #define ADMIN_TEXTS (ADMIN_USER_CODE + 1)
+
+#define ADMIN_CONSENT_NOT_NEEDED 3 // the provider lets the gateway itself in
 
 enum admin_mode {
 	ADMIN_MODE_NEW,     // refused where there is one

@@ -47,6 +47,10 @@ SUSPENDS uint64_t admin_kick(struct admin *admin, struct bytes user);
 struct bytes admin_address_words(const unsigned char octets[KEEPER_ADDRESS_BYTES],
 				 char out[ADDRESS_TEXT_MAX]);
 
+/* Does its provider let the gateway itself in, so that nobody need consent? */
+bool admin_needs_no_consent(const struct admin_client *client,
+			    const struct registered *registered);
+
 /* False: there is no such account. */
 bool admin_find(struct admin_client *client, struct bytes user, struct registered *out);
 SUSPENDS bool admin_refuse(struct admin_client *client, const char *why);

@@ -79,6 +79,16 @@ static uint64_t count_devices(struct store *store, struct bytes account)
 	return count;
 }
 
+bool admin_needs_no_consent(const struct admin_client *client,
+			    const struct registered *registered)
+{
+	const struct config_provider *provider =
+		config_provider_named(client->config, bytes_of(registered->provider));
+
+	return registered->kind == REGISTERED_OAUTH && provider &&
+	       (provider->app_only || provider->service_account_file);
+}
+
 SUSPENDS static bool say_registered(struct admin_client *client,
 				    const struct registered *registered)
 {
@@ -90,7 +100,9 @@ SUSPENDS static bool say_registered(struct admin_client *client,
 			.type = ADMIN_REGISTERED,
 			.number[ADMIN_TYPE] = registered->kind,
 			.number[ADMIN_HAS_SECRET] = registered->secret.len > 0,
-			.number[ADMIN_STATE] = registered->consent,
+			.number[ADMIN_STATE] = admin_needs_no_consent(client, registered)
+						       ? ADMIN_CONSENT_NOT_NEEDED
+						       : registered->consent,
 			.number[ADMIN_SINCE_S] = registered->consent_since_s,
 			.number[ADMIN_UNTIL_S] = registered->consent_until_s,
 			.number[ADMIN_AT_S] = registered->created_s,
@@ -171,7 +183,9 @@ static const char *unfit(const struct admin_client *client,
 	if (!config_route_for(client->config,
 			      bytes_of(*registered->route ? registered->route
 							  : registered->account))) {
-		return "no route matches the account, or the route it names";
+		return "no route matches the account's name: add one whose match fits, "
+		       "or "
+		       "name another that one fits with --route";
 	}
 	return NULL;
 }

@@ -250,6 +250,13 @@ static bool find_oauth(struct admin_client *client, struct bytes user,
 		return failure_set(failure, FAILURE_PERMANENT,
 				   "there is no such account (popbridge account list)");
 	}
+	if (admin_needs_no_consent(client, out)) {
+		return failure_set(failure, FAILURE_PERMANENT,
+				   "provider %s signs in by itself: there is nothing to "
+				   "consent to; popbridge account password %s makes a "
+				   "device password",
+				   out->provider, out->account);
+	}
 	return out->kind == REGISTERED_OAUTH ||
 	       failure_set(failure, FAILURE_PERMANENT,
 			   "the account does not sign in with OAuth2");
