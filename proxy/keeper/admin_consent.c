@@ -112,6 +112,7 @@ SUSPENDS static bool take_consent(struct consent *consent,
 				    bytes_of(registered->account), reply, failure);
 	}
 	take_back(consent->client, registered, reply->refresh_token);
+	tokens_kept(consent->client->keeper->tokens, reply);
 	if (reply->identity.len == 0) {
 		return failure_set(failure, FAILURE_PERMANENT,
 				   "the provider does not say who consented; its scope "

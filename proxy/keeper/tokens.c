@@ -290,9 +290,14 @@ SUSPENDS static void take_answer(struct tokens *tokens, struct bytes account,
 	struct failure failure;
 
 	if (!registry_find(tokens->store, account, &now)) {
+		tokens_kept(tokens, &answer->reply);
 		return;
 	}
 	const bool is_same = now.version == version;
+
+	if (!is_same) {
+		tokens_kept(tokens, &answer->reply);
+	}
 
 	if (is_same && answer->reply.verdict == OAUTH_GRANTED) {
 		if (!tokens_grant_refreshed(tokens, &now, &answer->reply)) {
@@ -503,12 +508,17 @@ SUSPENDS void tokens_take_orphan(struct tokens *tokens, const struct oauth_reply
 	struct registered registered;
 	uint64_t version;
 
-	if (reply->verdict != OAUTH_GRANTED || !bytes_take_u64(&account, &version) ||
-	    !registry_find(tokens->store, account, &registered)) {
+	if (reply->verdict != OAUTH_GRANTED) {
 		return;
 	}
-	if (registered.version == version) {
-		tokens_grant_refreshed(tokens, &registered, reply);
+	if (!bytes_take_u64(&account, &version) ||
+	    !registry_find(tokens->store, account, &registered)) {
+		tokens_kept(tokens, reply);
+		return;
+	}
+	if (registered.version != version) {
+		tokens_kept(tokens, reply);
+	} else if (tokens_grant_refreshed(tokens, &registered, reply)) {
 		log_say(LOG_INFO, "token recovered",
 			"a refresh token for %s was not stored when the last keeper "
 			"ended",

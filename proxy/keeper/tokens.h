@@ -56,6 +56,10 @@ void tokens_answer_free(struct tokens_answer *answer); // NULL is fine
 SUSPENDS bool tokens_grant(struct tokens *tokens, struct bytes account,
 			   const struct oauth_reply *reply, struct failure *failure);
 
+/* What this reply brought is on the disk, or is not to be: the oauth role may forget it.
+ */
+SUSPENDS void tokens_kept(struct tokens *tokens, const struct oauth_reply *reply);
+
 /* Seals a secret for the account's record; version counts up. FAILURE_PERMANENT. */
 bool tokens_seal(struct tokens *tokens, struct registered *registered,
 		 struct bytes secret, struct failure *failure);

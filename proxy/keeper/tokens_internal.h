@@ -108,7 +108,4 @@ void tokens_set_back(struct tokens *tokens, struct bytes account,
 		     const struct failure *failure);
 void tokens_set_back_end(struct tokens *tokens, struct bytes account);
 
-/* What this reply brought is on the disk: the oauth role may forget it. */
-SUSPENDS void tokens_kept(struct tokens *tokens, const struct oauth_reply *reply);
-
 #endif

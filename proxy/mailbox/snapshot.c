@@ -345,15 +345,20 @@ SUSPENDS static bool build(struct snapshot *snapshot, struct imap *imap,
 
 /*
  * What has come of a list that was cut off is an index up to its last UID: a client that
- * gives up before a large folder is listed would make it begin anew each time. Rows that
- * are missing in between would make the counts differ.
+ * gives up before a large folder is listed would make it begin anew each time. Only where
+ * the server lists in order: else there may be gaps.
  */
 static bool is_begun(struct snapshot *snapshot)
 {
 	if (snapshot->uidnext == 0 || snapshot->count == 0) {
 		return false;
 	}
-	order(snapshot);
+	for (uint32_t i = 1; i < snapshot->count; i++) {
+		if (snapshot->messages[i].imap_uid <=
+		    snapshot->messages[i - 1].imap_uid) {
+			return false; // what is missing may be anywhere
+		}
+	}
 	snapshot->uidnext = snapshot->messages[snapshot->count - 1].imap_uid + 1;
 	return true;
 }
