@@ -108,9 +108,13 @@ def assert_unprivileged(service):
 
 
 def all_serve(service):
-    return net.wait_until(
-        lambda: [len(roles.pids(service.bridge, role)) for role in ("worker", "keeper", "web")]
-        == [2, 1, 1], 10, "all roles")
+    """Every role is there, and past its start: what it may read then, it may not later."""
+    def question():
+        counts = [len(roles.pids(service.bridge, role))
+                  for role in ("worker", "keeper", "web")]
+        return counts == [2, 1, 1] and not any(
+            int(status(pid)["CapAmb"], 16) for pid in service.bridge.pids())
+    net.wait_until(question, 10 * net.slow_factor(), "all roles have started")
 
 
 def test_no_process_is_root_and_the_roles_may_nothing_more(service, user):

@@ -14,6 +14,7 @@ import fake_imap
 import mails
 import net
 import pop3
+import roles
 from fake_commands import Refused
 
 NEIGHBOUR = "neighbour"
@@ -259,6 +260,9 @@ class World:
 
     # The end -----------------------------------------------------------------------
 
+    def _open_files(self):
+        return {pid: sorted(roles.descriptors(pid).values()) for pid in self.bridge.pids()}
+
     @property
     def is_alive(self):
         return self.bridge.process.poll() is None
@@ -269,7 +273,9 @@ class World:
             assert self.is_alive, f"the bridge died:\n{self.bridge.stderr[-3000:]}"
             self.check_neighbour()
             net.wait_until(lambda: self.bridge.descriptors() <= self.descriptors,
-                           10 * net.slow_factor(), "the bridge closes its descriptors")
+                           10 * net.slow_factor(),
+                           lambda: f"the bridge closes its descriptors, all but "
+                                   f"{self.descriptors}: {self._open_files()}")
         finally:
             self._neighbour.close()
             try:
