@@ -21,7 +21,7 @@ static struct admin_message sample(enum admin_type type)
 		message.number[i] = 0x0102030405060708u + i;
 	}
 	for (unsigned i = 0; i < ADMIN_TEXTS; i++) {
-		message.text[i] = bytes_of("joe@example.com\nand more" + i);
+		message.text[i] = bytes_of(&"joe@example.com\nand more"[i]);
 	}
 	return message;
 }

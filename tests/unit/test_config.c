@@ -467,8 +467,8 @@ static void test_the_description_names_every_effective_value(void **state)
 		"users \"*@example.com\" go to imap+starttls://imap.example.com:143\n",
 		"key must be one of 1 pinned",
 		"user {local}, folder Archive, or another one after \"+\"",
-		"unique-id {uid}, mark-read true, read-ahead false, without-uidplus "
-		"careful\n",
+		("unique-id {uid}, mark-read true, read-ahead false, without-uidplus "
+		 "careful\n"),
 		"forward-client id, when-locked share, nul replace\n",
 		"    login-delay 90s\n",
 		"limits: sessions 7, 6 from one address, 5 of one account\n",

@@ -12,11 +12,13 @@
 #define WORDS "IMAP4rev1 SASL-IR AUTH=PLAIN ID UIDPLUS"
 #define ROW_MAX 128
 
+enum answer_kind { ANSWER_TEXT, ANSWER_ROWS, ANSWER_BODIES, ANSWER_FOUND };
+
 /* What one command is answered with: text, then a line or a message for each UID. */
 struct answer {
 	char text[512];
 	bool is_said; // text was given out
-	enum { ANSWER_TEXT, ANSWER_ROWS, ANSWER_BODIES, ANSWER_FOUND } kind;
+	enum answer_kind kind;
 	char *set;           // owned: UIDs yet to come
 	uint32_t next, last; // the range under way; next 0: none
 	uint32_t at, end;    // of the message under way, in octets
@@ -116,7 +118,7 @@ static void select_folder(struct imap_answers *answers)
 }
 
 /* What follows answers a set of UIDs. */
-static void walk(struct imap_answers *answers, int kind, const char *set,
+static void walk(struct imap_answers *answers, enum answer_kind kind, const char *set,
 		 const char *end_text)
 {
 	struct answer *answer = begin(answers);
