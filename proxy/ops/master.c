@@ -333,6 +333,7 @@ static int run_to_the_end(struct master *master, bool can_start)
 		loop_run();
 	}
 	loop_close();
+	doors_close(&master->roster.doors); // of a start that was refused
 	close(master->roster.census);
 	close(master->roster.metrics);
 	close(master->roster.history);
