@@ -43,22 +43,15 @@ enum {
 	OPTION_CSV,
 };
 
-#define OPTIONS_COMMON                                                                   \
-	{ "config", 'c', "FILE", 0, "The configuration (" CLI_DEFAULT_CONFIG ")", 0 },   \
-		{ "control",                                                             \
-		  CLI_OPTION_CONTROL,                                                    \
-		  "SOCKET",                                                              \
-		  0,                                                                     \
-		  "The control socket, where the configuration does not tell",           \
-		  0 },                                                                   \
+#define OPTION_JSON                                                                      \
 	{                                                                                \
 		"json", 'j', NULL, 0, "For programs", 0                                  \
 	}
 
-static const struct argp_option common_options[] = { OPTIONS_COMMON, { 0 } };
+static const struct argp_option common_options[] = { OPTION_JSON, { 0 } };
 
 static const struct argp_option account_options[] = {
-	OPTIONS_COMMON,
+	OPTION_JSON,
 	{ "mailbox", OPTION_MAILBOX, "USER", 0,
 	  "The user name upstream. Default: the account's own name", 0 },
 	{ "kind", OPTION_KIND, "KIND", 0,
@@ -84,7 +77,7 @@ static const struct argp_option account_options[] = {
 };
 
 static const struct argp_option password_options[] = {
-	OPTIONS_COMMON,
+	OPTION_JSON,
 	{ "label", OPTION_LABEL, "TEXT", 0, "What it is for: \"scanner, 2nd floor\"", 0 },
 	{ "digits", OPTION_DIGITS, NULL, 0, "Digits only, for keypads", 0 },
 	{ "apop", OPTION_APOP, NULL, 0,
@@ -107,7 +100,7 @@ static const struct argp_option password_options[] = {
 };
 
 static const struct argp_option consent_options[] = {
-	OPTIONS_COMMON,
+	OPTION_JSON,
 	{ "refresh-token-file", OPTION_SECRET_FILE, "FILE", 0,
 	  "The first line of FILE is a refresh token that you have; - is standard input",
 	  0 },
@@ -115,13 +108,13 @@ static const struct argp_option consent_options[] = {
 };
 
 static const struct argp_option export_options[] = {
-	OPTIONS_COMMON,
+	OPTION_JSON,
 	{ "csv", OPTION_CSV, NULL, 0, "CSV instead of JSON", 0 },
 	{ 0 },
 };
 
 static const struct argp_option rekey_options[] = {
-	OPTIONS_COMMON,
+	OPTION_JSON,
 	{ "master-key-file", OPTION_SECRET_FILE, "FILE", 0,
 	  "A new master key: 32 octets in base64", 0 },
 	{ 0 },
@@ -234,11 +227,8 @@ static error_t take(int key, char *value, struct argp_state *state)
 	struct account_arguments *arguments = state->input;
 
 	switch (key) {
-	case 'c':
-		arguments->place.config = value;
-		return 0;
-	case CLI_OPTION_CONTROL:
-		arguments->place.control = value;
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &arguments->place;
 		return 0;
 	case 'j':
 		arguments->json = true;
@@ -442,6 +432,7 @@ static int run(const struct action *action, int argc, char **argv)
 {
 	const struct argp argp = { .options = action->options,
 				   .parser = take,
+				   .children = enquiry_options,
 				   .args_doc = action->arguments,
 				   .doc = action->doc };
 	struct account_arguments arguments = { .kind = -1,

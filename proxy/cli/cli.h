@@ -29,8 +29,6 @@ int cli_explain(int argc, char **argv);
 int cli_kick(int argc, char **argv);
 int cli_forget(int argc, char **argv);
 
-#define CLI_OPTION_CONTROL 511 // --control SOCKET, of all that ask the service
-
 /*
  * The configuration of source, of the default file where it names nothing (source is
  * filled in then). NULL: every mistake was printed. text_fd as source_load(); NULL: not

@@ -16,6 +16,35 @@
 #define WAIT_S 10
 #define CONFIG_READ_MAX (1024 * 1024)
 
+enum { OPTION_CONTROL = 511 }; // out of the way of those of the commands
+
+static const struct argp_option place_options[] = {
+	{ "config", 'c', "FILE", 0, "The configuration (" CLI_DEFAULT_CONFIG ")", 0 },
+	{ "control", OPTION_CONTROL, "SOCKET", 0,
+	  "The control socket, where the configuration does not tell", 0 },
+	{ 0 },
+};
+
+static error_t take_place(int key, char *value, struct argp_state *state)
+{
+	struct enquiry_place *place = state->input;
+
+	switch (key) {
+	case 'c':
+		place->config = value;
+		return 0;
+	case OPTION_CONTROL:
+		place->control = value;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp place_argp = { .options = place_options, .parser = take_place };
+
+const struct argp_child enquiry_options[] = { { .argp = &place_argp }, { 0 } };
+
 /* Where it is by the book, when the configuration cannot be read at all. */
 static const char *const usual[] = { "/run/popbridge/control",
 				     "/var/lib/popbridge/control" };

@@ -9,11 +9,16 @@
 #include "proxy/config/config.h"
 #include "proxy/ipc/admin_message.h"
 
+#include <argp.h>
+
 /* Which service: by its socket, or by its configuration. */
 struct enquiry_place {
 	const char *config;  // NULL: the usual one
 	const char *control; // NULL: where the configuration says
 };
+
+/* --config and --control, for a command's argp; the child's input is an enquiry_place. */
+extern const struct argp_child enquiry_options[];
 
 struct enquiry {
 	int fd;

@@ -22,9 +22,6 @@ struct arguments {
 };
 
 static const struct argp_option options[] = {
-	{ "config", 'c', "FILE", 0, "The configuration (" CLI_DEFAULT_CONFIG ")", 0 },
-	{ "control", CLI_OPTION_CONTROL, "SOCKET", 0,
-	  "The control socket, where the configuration does not tell", 0 },
 	{ "sign-in", OPTION_SIGN_IN, "USER", 0,
 	  "Sign USER in over POP3 as a client would, STAT, QUIT; needs control or state",
 	  0 },
@@ -52,11 +49,8 @@ static error_t take(int key, char *value, struct argp_state *state)
 	struct arguments *arguments = state->input;
 
 	switch (key) {
-	case 'c':
-		arguments->place.config = value;
-		return 0;
-	case CLI_OPTION_CONTROL:
-		arguments->place.control = value;
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &arguments->place;
 		return 0;
 	case OPTION_SIGN_IN:
 		arguments->user = value;
@@ -75,6 +69,7 @@ static error_t take(int key, char *value, struct argp_state *state)
 static const struct argp argp = {
 	.options = options,
 	.parser = take,
+	.children = enquiry_options,
 	.doc = "Exits 0 where a popbridge that runs with this configuration can serve, "
 	       "else 1, and says what is wrong; needs web.address. With --sign-in: where "
 	       "USER can sign in.",

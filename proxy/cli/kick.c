@@ -15,9 +15,6 @@ struct arguments {
 };
 
 static const struct argp_option options[] = {
-	{ "config", 'c', "FILE", 0, "The configuration (" CLI_DEFAULT_CONFIG ")", 0 },
-	{ "control", CLI_OPTION_CONTROL, "SOCKET", 0,
-	  "The control socket, where the configuration does not tell", 0 },
 	{ "json", 'j', NULL, 0, "For programs", 0 },
 	{ 0 },
 };
@@ -27,11 +24,8 @@ static error_t take(int key, char *value, struct argp_state *state)
 	struct arguments *arguments = state->input;
 
 	switch (key) {
-	case 'c':
-		arguments->place.config = value;
-		return 0;
-	case CLI_OPTION_CONTROL:
-		arguments->place.control = value;
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &arguments->place;
 		return 0;
 	case 'j':
 		arguments->json = true;
@@ -55,6 +49,7 @@ static error_t take(int key, char *value, struct argp_state *state)
 static const struct argp kick_argp = {
 	.options = options,
 	.parser = take,
+	.children = enquiry_options,
 	.args_doc = "USER",
 	.doc = "Ends the sessions of USER, spelt as the client spells it, without "
 	       "deleting "
@@ -66,6 +61,7 @@ static const struct argp kick_argp = {
 static const struct argp forget_argp = {
 	.options = options,
 	.parser = take,
+	.children = enquiry_options,
 	.args_doc = "USER",
 	.doc = "Erases everything that is stored about USER, in any case of letters: how "
 	       "sign-ins fared, addresses, failures, uses of old TLS. Says what. It "

@@ -25,9 +25,6 @@ struct arguments {
 };
 
 static const struct argp_option options[] = {
-	{ "config", 'c', "FILE", 0, "The configuration (" CLI_DEFAULT_CONFIG ")", 0 },
-	{ "control", CLI_OPTION_CONTROL, "SOCKET", 0,
-	  "The control socket, where the configuration does not tell", 0 },
 	{ "json", 'j', NULL, 0, "For programs", 0 },
 	{ "watch", 'w', NULL, 0, "Again every 2 seconds, until interrupted", 0 },
 	{ "problems", OPTION_PROBLEMS, NULL, 0,
@@ -77,11 +74,8 @@ static error_t take(int key, char *value, struct argp_state *state)
 	struct arguments *arguments = state->input;
 
 	switch (key) {
-	case 'c':
-		arguments->place.config = value;
-		return 0;
-	case CLI_OPTION_CONTROL:
-		arguments->place.control = value;
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &arguments->place;
 		return 0;
 	case 'j':
 		arguments->json = true;
@@ -109,6 +103,7 @@ static error_t take(int key, char *value, struct argp_state *state)
 static const struct argp argp = {
 	.options = options,
 	.parser = take,
+	.children = enquiry_options,
 	.doc = "Says what a popbridge that runs with this configuration is doing: "
 	       "health, "
 	       "sessions, mail, IMAP servers, failures; needs web.address. --problems "

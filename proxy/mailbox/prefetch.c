@@ -60,7 +60,10 @@ static void widen(struct prefetch *prefetch, const struct imap_part *taken)
 /* What is on its way besides what is wanted now. */
 static uint64_t octets_ahead(const struct imap *imap, const struct imap_part *wanted)
 {
-	return imap_body_announced(imap) - imap_part_octets(wanted);
+	const uint64_t announced = imap_body_announced(imap);
+	const uint64_t mine = imap_part_octets(wanted);
+
+	return announced > mine ? announced - mine : 0; // mine may be under way, or not
 }
 
 /* Is the end of the maildrop in sight? */
