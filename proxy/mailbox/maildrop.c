@@ -3,113 +3,23 @@
  * the connection is lost between commands. Servers drop idle connections and Microsoft
  * cuts at token expiry, so that alone is no reason to end a session.
  */
-#include "proxy/mailbox/maildrop.h"
+#include "proxy/mailbox/maildrop_internal.h"
 
-#include "protocol/imap_mailbox_name.h"
 #include "proxy/base/log.h"
 #include "proxy/mailbox/index.h"
 
-#include <ctype.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
 #define SILENCE_MS (4 * 60 * 1000)
 #define KEEP_ALIVE_MS (10 * 1000) // the client waits for an answer of our own meanwhile
-#define NAME_MAX_BYTES 8192
-#define PARKED_MS 5000                 // a parked connection that answers later is dead
+#define PARKED_MS 5000            // a parked connection that answers later is dead
 #define SETTLE_OCTETS_MAX (256 * 1024) // reading them costs less than a new connection
 
 static bool hides_deleted(const struct maildrop *maildrop)
 {
 	return maildrop->upstream->route->without_uidplus == CONFIG_LEAVE &&
 	       !(maildrop->capabilities & IMAP_UIDPLUS);
-}
-
-/* In lower case it is the same for all spellings of its user. */
-static bool write_name(const struct maildrop *maildrop, struct buffer *out)
-{
-	const struct config_route *route = maildrop->upstream->route;
-
-	return buffer_printf(out, "%s:%u\n%s\n", route->host, route->port,
-			     maildrop->user.at) &&
-	       imap_mailbox_name_encode(bytes_of(maildrop->folder), out);
-}
-
-static void lower(struct buffer *text)
-{
-	for (size_t i = 0; i < text->len; i++) {
-		text->data[i] = (char)tolower((unsigned char)text->data[i]);
-	}
-}
-
-/* For an index, spellings count: they may be different users, or folders. */
-static bool name(struct maildrop *maildrop, struct failure *failure)
-{
-	struct buffer text;
-
-	buffer_init(&text, NAME_MAX_BYTES);
-	if (write_name(maildrop, &text)) {
-		maildrop->exact_name = memory_copy_text(buffer_bytes(&text));
-		lower(&text);
-		maildrop->name = memory_copy_text(buffer_bytes(&text));
-	}
-	buffer_release(&text);
-	return maildrop->name || failure_set(failure, FAILURE_PERMANENT,
-					     "the folder name is not UTF-8, or too long");
-}
-
-#define LOCK_RETRY_MS 500
-
-/* when-locked: wait. The other session may end any moment. */
-SUSPENDS static struct keeper_lock *wait_for_lock(struct maildrop *maildrop,
-						  struct keeper_client *keeper,
-						  uint64_t deadline_ms,
-						  struct failure *failure)
-{
-	struct keeper_lock *lock;
-
-	do {
-		lock = keeper_lock(keeper, bytes_of(maildrop->name), KEEPER_LOCK_REFUSE,
-				   task_self(), deadline_ms, failure);
-	} while (!lock && failure->kind == FAILURE_IN_USE &&
-		 loop_deadline_ms(LOCK_RETRY_MS) < deadline_ms &&
-		 task_sleep_until(loop_deadline_ms(LOCK_RETRY_MS)));
-	return lock;
-}
-
-SUSPENDS static struct keeper_lock *lock_by_policy(struct maildrop *maildrop,
-						   struct keeper_client *keeper,
-						   uint64_t deadline_ms,
-						   struct failure *failure)
-{
-	switch (maildrop->upstream->route->when_locked) {
-	case CONFIG_REFUSE:
-		return keeper_lock(keeper, bytes_of(maildrop->name), KEEPER_LOCK_REFUSE,
-				   task_self(), deadline_ms, failure);
-	case CONFIG_WAIT:
-		return wait_for_lock(maildrop, keeper, deadline_ms, failure);
-	case CONFIG_TAKE_OVER:
-		return keeper_lock(keeper, bytes_of(maildrop->name),
-				   KEEPER_LOCK_TAKE_OVER, task_self(), deadline_ms,
-				   failure);
-	case CONFIG_SHARE:
-		break;
-	}
-	return NULL;
-}
-
-SUSPENDS static bool lock(struct maildrop *maildrop, struct keeper_client *keeper,
-			  uint64_t deadline_ms, struct failure *failure)
-{
-	if (maildrop->upstream->route->when_locked == CONFIG_SHARE) {
-		return true;
-	}
-	maildrop->lock = lock_by_policy(maildrop, keeper, deadline_ms, failure);
-	if (!maildrop->lock && failure->kind == FAILURE_IN_USE) {
-		failure_advise(failure, "wait until it ends, or set the route's "
-					"when-locked: wait, take-over or share");
-	}
-	return maildrop->lock != NULL;
 }
 
 static struct parking_owner owner_of(const struct maildrop *maildrop)
@@ -154,80 +64,6 @@ static bool take_parked(struct maildrop *maildrop)
 	imap_serve(maildrop->imap, &maildrop->client);
 	maildrop->capabilities = imap_capabilities(maildrop->imap);
 	return true;
-}
-
-SUSPENDS static bool sign_in_upstream(struct maildrop *maildrop, uint64_t deadline_ms,
-				      struct imap_timing *timing, struct failure *failure)
-{
-	const struct imap_credential credential = {
-		.mechanism = maildrop->mechanism,
-		.user = secret_bytes(&maildrop->user),
-		.secret = secret_bytes(&maildrop->secret),
-	};
-
-	maildrop->imap = imap_open(maildrop->upstream, &credential, &maildrop->client,
-				   deadline_ms, timing, failure);
-	if (!maildrop->imap) {
-		return false;
-	}
-	maildrop->verified_ms = loop_now_ms();
-	maildrop->capabilities = imap_capabilities(maildrop->imap);
-	return true;
-}
-
-/* A registered account's secret as it is now: tokens have an end. */
-SUSPENDS static bool renew_secret(struct maildrop *maildrop, enum keeper_prove how,
-				  uint64_t deadline_ms, struct failure *failure)
-{
-	const struct keeper_sign_in who = { .address = maildrop->client.address,
-					    .account = maildrop->account,
-					    .secret = secret_bytes(&maildrop->proof) };
-	struct keeper_credential credential;
-	const enum keeper_proof proof =
-		keeper_prove(maildrop->keeper, &who, how, secret_bytes(&maildrop->stamp),
-			     deadline_ms, &credential, failure);
-
-	if (proof == KEEPER_PROVEN) {
-		secret_release(&maildrop->secret);
-		maildrop->secret = credential.secret;
-		credential.secret = (struct secret){ 0 };
-	} else if (proof == KEEPER_UNREGISTERED) {
-		failure_set(failure, FAILURE_TEMPORARY, "the account was removed");
-	}
-	keeper_credential_release(&credential);
-	return proof == KEEPER_PROVEN;
-}
-
-/*
- * A token may be refused though it has not ended: taken back, or cut short by the
- * provider. Then there is one more try with another. What is refused after that is not
- * the client's password.
- */
-SUSPENDS static bool connect_upstream(struct maildrop *maildrop, uint64_t deadline_ms,
-				      struct imap_timing *timing, struct failure *failure)
-{
-	if (sign_in_upstream(maildrop, deadline_ms, timing, failure)) {
-		return true;
-	}
-	if (failure->kind != FAILURE_AUTH || maildrop->proof.len == 0) {
-		return false;
-	}
-	if (maildrop->mechanism != SASL_PLAIN) {
-		if (!renew_secret(maildrop, KEEPER_PROVE_ANEW, deadline_ms, failure)) {
-			return false;
-		}
-		if (sign_in_upstream(maildrop, deadline_ms, timing, failure)) {
-			return true;
-		}
-	}
-	if (failure->kind == FAILURE_AUTH) {
-		failure->kind = FAILURE_PERMANENT;
-		failure_prefix(failure, "the server refuses what is stored for the "
-					"account");
-		failure_advise(failure, "popbridge account show says how the account "
-					"stands and what mends it");
-	}
-	return false;
 }
 
 SUSPENDS static bool select_folder(struct maildrop *maildrop, struct failure *failure)
@@ -311,20 +147,20 @@ SUSPENDS static bool open_whole(struct maildrop *maildrop, struct keeper_client 
 {
 	bool listed = false;
 
-	if (!name(maildrop, failure)) {
+	if (!maildrop_name(maildrop, failure)) {
 		return false;
 	}
 	if (take_parked(maildrop)) {
-		if (!lock(maildrop, keeper, deadline_ms, failure)) {
+		if (!maildrop_lock(maildrop, keeper, deadline_ms, failure)) {
 			return false;
 		}
 		imap_timing_enter(timing, IMAP_STAGE_SELECT);
 		listed = list_parked(maildrop, deadline_ms);
 	}
-	if (!listed &&
-	    (!connect_upstream(maildrop, deadline_ms, timing, failure) ||
-	     (!maildrop->lock && !lock(maildrop, keeper, deadline_ms, failure)) ||
-	     !list_anew(maildrop, timing, failure))) {
+	if (!listed && (!maildrop_connect(maildrop, deadline_ms, timing, failure) ||
+			(!maildrop->lock &&
+			 !maildrop_lock(maildrop, keeper, deadline_ms, failure)) ||
+			!list_anew(maildrop, timing, failure))) {
 		return false;
 	}
 	imap_set_ceiling(maildrop->imap, DEADLINE_NEVER);
@@ -428,8 +264,9 @@ SUSPENDS static bool reopen_whole(struct maildrop *maildrop, struct imap_timing 
 	const uint64_t deadline_ms = loop_deadline_ms(limit_ms);
 
 	if ((maildrop->proof.len > 0 &&
-	     !renew_secret(maildrop, KEEPER_PROVE_PASSWORD, deadline_ms, failure)) ||
-	    !connect_upstream(maildrop, deadline_ms, timing, failure)) {
+	     !maildrop_renew_secret(maildrop, KEEPER_PROVE_PASSWORD, deadline_ms,
+				    failure)) ||
+	    !maildrop_connect(maildrop, deadline_ms, timing, failure)) {
 		return false;
 	}
 	imap_timing_enter(timing, IMAP_STAGE_SELECT);

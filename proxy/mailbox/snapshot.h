@@ -14,7 +14,7 @@
 struct message {
 	uint64_t octets : 62; // RFC822.SIZE
 	uint64_t deleted : 1; // marked by DELE
-	uint64_t ticked : 1;  // for snapshot.c while it compares
+	uint64_t ticked : 1;  // for snapshot_build.c while it compares
 	uint32_t imap_uid;
 	uint32_t extra; // where the provider's id stands in snapshot.ids
 };
@@ -52,6 +52,12 @@ SUSPENDS bool snapshot_hide_deleted(struct snapshot *snapshot, struct imap *imap
 /* What besides the UID the unique-id is made of. */
 enum pop3_unique_id_source
 snapshot_identity(const struct pop3_unique_id_template *template);
+
+/* The index of a UID, or of the first above it. */
+uint32_t snapshot_place(const struct snapshot *snapshot, uint32_t imap_uid);
+
+/* snapshot->octets, after messages were taken out. */
+void snapshot_sum(struct snapshot *snapshot);
 
 /* As before it was built. */
 void snapshot_forget_rows(struct snapshot *snapshot);

@@ -1,0 +1,27 @@
+/*
+ * What the files of the maildrop share. Nobody else includes this.
+ *
+ * maildrop.c          opened, reopened, kept alive, parked, closed
+ * maildrop_lock.c     its names, and the lock
+ * maildrop_connect.c  signing in upstream
+ */
+#ifndef PROXY_MAILBOX_MAILDROP_INTERNAL_H
+#define PROXY_MAILBOX_MAILDROP_INTERNAL_H
+
+#include "proxy/mailbox/maildrop.h"
+
+/* Sets name and exact_name. FAILURE_PERMANENT: the folder's name is none. */
+bool maildrop_name(struct maildrop *maildrop, struct failure *failure);
+
+/* By the route's when-locked. Failures as keeper_lock(). */
+SUSPENDS bool maildrop_lock(struct maildrop *maildrop, struct keeper_client *keeper,
+			    uint64_t deadline_ms, struct failure *failure);
+
+/* Sets imap. Failures as imap_open(), with what is stored for the account as well. */
+SUSPENDS bool maildrop_connect(struct maildrop *maildrop, uint64_t deadline_ms,
+			       struct imap_timing *timing, struct failure *failure);
+
+SUSPENDS bool maildrop_renew_secret(struct maildrop *maildrop, enum keeper_prove how,
+				    uint64_t deadline_ms, struct failure *failure);
+
+#endif
