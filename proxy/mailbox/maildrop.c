@@ -37,13 +37,7 @@ void maildrop_park(struct maildrop *maildrop)
 {
 	const struct parking_owner owner = owner_of(maildrop);
 
-	/*
-	 * A connection that waits has its folder open. Old servers over mbox files write
-	 * their view of it back when it closes, over what came meanwhile (GNU imap4d):
-	 * those have no UIDPLUS.
-	 */
-	if (maildrop->parking && maildrop->imap && !imap_is_expecting(maildrop->imap) &&
-	    (maildrop->capabilities & IMAP_UIDPLUS)) {
+	if (maildrop->parking && maildrop->imap && !imap_is_expecting(maildrop->imap)) {
 		parking_keep(maildrop->parking, &owner, maildrop->imap,
 			     maildrop->verified_ms);
 		maildrop->imap = NULL;

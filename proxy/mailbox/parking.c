@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #define LOOK_MS 5000   // how often the attendant looks
+#define ANSWER_MS 5000 // a server that takes longer to leave a folder is hung up on
 #define OWNER_MAX 2048 // octets of an owner's description
 
 /* A connection in one of the two lists. */
@@ -23,6 +24,7 @@ struct parked {
 	struct imap *imap; // owned
 	uint64_t verified_ms;
 	uint64_t until_ms;
+	uint64_t settled_by_ms; // what was sent when it was parked has to be answered
 };
 
 struct parking {
@@ -105,14 +107,21 @@ SUSPENDS static void close_leaving(struct parking *parking)
 	}
 }
 
-/* Those whose time is over, and those whose server has said or closed something. */
+/* Its time is not over, and its server has neither hung up nor left a question open. */
+static bool is_well(const struct parked *parked)
+{
+	const uint64_t now_ms = loop_now_ms();
+
+	return now_ms < parked->until_ms && imap_hear(parked->imap) &&
+	       (now_ms < parked->settled_by_ms || imap_is_settled(parked->imap));
+}
+
 static void look_around(struct parking *parking)
 {
 	struct parked **link = &parking->parked;
 
 	while (*link) {
-		if (parking->ended || loop_now_ms() >= (*link)->until_ms ||
-		    !imap_is_quiet((*link)->imap)) {
+		if (parking->ended || !is_well(*link)) {
 			send_away(parking, link);
 		} else {
 			link = &(*link)->next;
@@ -205,9 +214,21 @@ static struct parked *create(const struct parking *parking,
 	parked->imap = imap;
 	parked->verified_ms = verified_ms;
 	parked->until_ms = verified_ms + parking->keep_ms;
+	parked->settled_by_ms = loop_deadline_ms(ANSWER_MS);
 	hash_of(parking, owner, parked->hash);
 	imap_rest(imap);
 	return parked;
+}
+
+/*
+ * A connection that waits has its folder open. Old servers over mbox files write their
+ * view of it back when it closes, over what came meanwhile (GNU imap4d): those have no
+ * UIDPLUS.
+ */
+static bool may_wait(struct imap *imap)
+{
+	return imap_is_settled(imap) &&
+	       ((imap_capabilities(imap) & IMAP_UIDPLUS) || imap_leave(imap));
 }
 
 void parking_keep(struct parking *parking, const struct parking_owner *owner,
@@ -220,8 +241,8 @@ void parking_keep(struct parking *parking, const struct parking_owner *owner,
 	parking->parked = parked;
 	parking->count++;
 	metrics_gauge_up(METRICS_UPSTREAM_PARKED);
-	if (parking->ended || parking->count > parking->most || !imap_is_settled(imap) ||
-	    loop_now_ms() >= parked->until_ms) {
+	if (parking->ended || parking->count > parking->most ||
+	    loop_now_ms() >= parked->until_ms || !may_wait(imap)) {
 		send_away(parking, &parking->parked);
 	}
 	gate_open(&parking->changed); // who sleeps for ever has to look now and then
@@ -246,7 +267,7 @@ struct imap *parking_take(struct parking *parking, const struct parking_owner *o
 		return NULL;
 	}
 	memory_wipe(hash, sizeof(hash));
-	if (loop_now_ms() >= (*link)->until_ms || !imap_is_quiet((*link)->imap)) {
+	if (!is_well(*link)) {
 		send_away(parking, link);
 		return NULL;
 	}

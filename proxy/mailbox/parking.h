@@ -35,7 +35,8 @@ SUSPENDS void parking_free(struct parking *parking);
 
 /*
  * Take the connection over; verified_ms: when the server judged the credential. One that
- * is in the middle of something is closed instead.
+ * is in the middle of something is closed instead, and one whose folder can neither stay
+ * open nor be left.
  */
 void parking_keep(struct parking *parking, const struct parking_owner *owner,
 		  struct imap *imap, uint64_t verified_ms);

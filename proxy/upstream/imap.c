@@ -232,7 +232,10 @@ SUSPENDS static bool fill(struct imap *imap, struct failure *failure)
 	return true;
 }
 
-/* The answer to imap_send_aside(): nothing in it counts, its codes neither. */
+/*
+ * The answer to imap_send_aside(): nothing in it counts, its codes neither. A folder that
+ * was not left is open, though.
+ */
 static bool is_aside(struct imap *imap, const struct imap_wire_event *event)
 {
 	if (event->kind != IMAP_WIRE_STATUS || event->tag.len == 0 ||
@@ -241,21 +244,35 @@ static bool is_aside(struct imap *imap, const struct imap_wire_event *event)
 		return false;
 	}
 	imap->aside_tag[0] = '\0';
+	if (imap->leaving && event->condition != IMAP_WIRE_OK) {
+		imap_lose(imap);
+	}
+	imap->leaving = false;
 	return true;
+}
+
+/* The next event in what is here. */
+static void take_event(struct imap *imap, struct imap_wire_event *event)
+{
+	stream_consume(imap->stream, imap->taken);
+	const struct bytes input = stream_input(imap->stream);
+	struct bytes rest = input;
+
+	imap_wire_next(&imap->wire, &rest, event);
+	imap->taken = input.len - rest.len;
 }
 
 SUSPENDS bool imap_event(struct imap *imap, struct imap_wire_event *event,
 			 struct failure *failure)
 {
 	for (;;) {
-		stream_consume(imap->stream, imap->taken);
-		const struct bytes input = stream_input(imap->stream);
-		struct bytes rest = input;
-
-		imap_wire_next(&imap->wire, &rest, event);
-		imap->taken = input.len - rest.len;
+		take_event(imap, event);
 		if (is_aside(imap, event)) {
-			continue;
+			if (!imap->lost) {
+				continue;
+			}
+			return failure_set(failure, FAILURE_PROTOCOL,
+					   "the server does not leave the folder");
 		}
 		if (event->kind != IMAP_WIRE_NEED_INPUT) {
 			return note(imap, event, failure);
@@ -396,6 +413,60 @@ bool imap_is_quiet(struct imap *imap)
 	stream_consume(imap->stream, imap->taken);
 	imap->taken = 0;
 	return !imap->lost && stream_is_quiet(imap->stream);
+}
+
+#define HEARD_OCTETS_MAX (64 * 1024) // who says more unasked is not worth waiting for
+
+/* Nobody's command is under way: only what was sent aside may be answered. */
+static void hear_events(struct imap *imap)
+{
+	struct imap_wire_event event;
+	struct failure why;
+
+	do {
+		take_event(imap, &event);
+		if (!is_aside(imap, &event) &&
+		    (!note(imap, &event, &why) ||
+		     (event.kind == IMAP_WIRE_STATUS && event.tag.len > 0))) {
+			imap_lose(imap);
+		}
+	} while (!imap->lost && event.kind != IMAP_WIRE_NEED_INPUT);
+}
+
+bool imap_hear(struct imap *imap)
+{
+	const uint64_t before = stream_octets_in(imap->stream);
+
+	while (!imap->lost && stream_has_input(imap->stream)) {
+		hear_events(imap);
+		if (stream_octets_in(imap->stream) - before > HEARD_OCTETS_MAX) {
+			imap_lose(imap);
+		}
+	}
+	return imap_is_quiet(imap);
+}
+
+bool imap_leave(struct imap *imap)
+{
+	char text[40];
+
+	if (!imap->selection.exists_given) {
+		return true;
+	}
+	if (!(imap->capabilities & IMAP_UNSELECT)) {
+		return false;
+	}
+	imap->selection = (struct imap_selection){ 0 };
+	imap_wire_begin_command(&imap->wire, IMAP_WIRE_EXPECT_NOTHING);
+	snprintf(imap->aside_tag, sizeof(imap->aside_tag), "P%s%u", imap->tag_secret,
+		 imap_next_tag(imap));
+	snprintf(text, sizeof(text), "%s UNSELECT\r\n", imap->aside_tag);
+	imap_trace(imap, "upstream", "UNSELECT");
+	/* Where the socket does not take it whole, there is no answer, and no harm. */
+	stream_say_now(imap->stream, bytes_of(text));
+	imap->aside_sent = true;
+	imap->leaving = true;
+	return true;
 }
 
 void imap_serve(struct imap *imap, const struct imap_client *client)

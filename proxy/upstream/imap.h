@@ -35,6 +35,7 @@ enum imap_capability {
 	IMAP_AUTH_PLAIN = 1 << 12,
 	IMAP_AUTH_XOAUTH2 = 1 << 13,
 	IMAP_AUTH_OAUTHBEARER = 1 << 14,
+	IMAP_UNSELECT = 1 << 15,
 };
 
 /* "SASL-IR UIDPLUS ...": for probe and the log. */
@@ -128,6 +129,17 @@ bool imap_is_lost(const struct imap *imap);
 /* Nothing has arrived since the last answer: it is probably alive. What events lent is
  * gone after it. */
 bool imap_is_quiet(struct imap *imap);
+/*
+ * Before a connection waits for its next user. Leave the folder, if one is open
+ * (UNSELECT, RFC 3691): sent, not waited for; imap_hear() takes the answer in, and then
+ * it is settled. False: the server does not offer it.
+ */
+bool imap_leave(struct imap *imap);
+/*
+ * Take in what the server said to a connection that nobody uses, without waiting. False:
+ * it is lost, or said what it was not asked.
+ */
+bool imap_hear(struct imap *imap);
 /* From now on it is this client's: under its session's id in the log. */
 void imap_serve(struct imap *imap, const struct imap_client *client);
 /* Nothing is under way: the last command is answered, and no body is open. */

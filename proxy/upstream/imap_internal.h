@@ -110,6 +110,7 @@ struct imap {
 	char tag[20];            // of our own command under way
 	char aside_tag[20];      // of a command whose answer does not matter; "": none
 	bool aside_sent;         // it has left our buffer
+	bool leaving;            // it is UNSELECT, and its answer does matter
 	unsigned tag_number;
 	char tag_secret[9]; // so that nobody can answer in advance
 	struct imap_answer answer;

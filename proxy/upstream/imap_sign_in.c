@@ -34,6 +34,7 @@ static const struct {
 	{ "LITERAL+", IMAP_LITERAL_PLUS },
 	{ "X-GM-EXT-1", IMAP_X_GM_EXT_1 },
 	{ "OBJECTID", IMAP_OBJECTID },
+	{ "UNSELECT", IMAP_UNSELECT },
 	{ "AUTH=PLAIN", IMAP_AUTH_PLAIN },
 	{ "AUTH=XOAUTH2", IMAP_AUTH_XOAUTH2 },
 	{ "AUTH=OAUTHBEARER", IMAP_AUTH_OAUTHBEARER },
@@ -42,7 +43,8 @@ static const struct {
 
 /* Part of IMAP4rev2 itself (RFC 9051 appendix E). */
 #define REV2_CAPABILITIES                                                                \
-	(IMAP_SASL_IR | IMAP_UIDPLUS | IMAP_MOVE | IMAP_ESEARCH | IMAP_ENABLE)
+	(IMAP_SASL_IR | IMAP_UIDPLUS | IMAP_MOVE | IMAP_ESEARCH | IMAP_ENABLE |          \
+	 IMAP_UNSELECT)
 
 unsigned imap_capability_parse(struct bytes words)
 {

@@ -5,6 +5,7 @@ sign-in, and never costs anybody anything else.
 
 import signal
 
+import dovecot as dovecot_server
 import fake_imap
 import mails
 import net
@@ -18,10 +19,11 @@ def mail(fake):
     fake.messages[:] = [mails.simple(f"message {number}") for number in range(3)]
 
 
-def parked_bridge(start_bridge, fake, limits=None, **route):
+def parked_bridge(start_bridge, fake, limits=None, trace=(), **route):
     """One worker, so that every client finds what an earlier one has left."""
     return start_bridge({
         "workers": 1, "limits": {"parking": "5m", **(limits or {})},
+        "log": {"trace": list(trace)},
         "routes": [{"match": "*", "server": fake.url, **route}]})
 
 
@@ -51,13 +53,90 @@ def test_the_next_session_spares_the_sign_in(fake, start_bridge):
     assert sign_ins(fake) == 1 and len(fake.connections) == 1
 
 
-def test_a_server_without_uidplus_is_left(fake, start_bridge):
-    """GNU imap4d writes the view of a connection that was parked over newer mail."""
-    fake.capability = fake.capability.replace(" UIDPLUS", "")
-    fake.after_sign_in = fake.after_sign_in.replace(" UIDPLUS", "")
+# GNU imap4d writes the view of a connection that was parked over newer mail ---------------
+
+
+def lacks(fake, *words):
+    for word in words:
+        fake.capability = fake.capability.replace(f" {word}", "")
+        fake.after_sign_in = fake.after_sign_in.replace(f" {word}", "")
+
+
+def test_a_server_without_uidplus_and_unselect_is_left(fake, start_bridge):
+    lacks(fake, "UIDPLUS", "UNSELECT")
     bridge = parked_bridge(start_bridge, fake)
     assert poll(bridge) == poll(bridge)
     assert sign_ins(fake) == 2
+
+
+def test_without_uidplus_the_folder_is_left_before_the_connection_waits(fake, start_bridge):
+    lacks(fake, "UIDPLUS")
+    bridge = parked_bridge(start_bridge, fake)
+    first = poll(bridge)
+    fake.wait_command("UNSELECT")
+    fake.mailbox("alice").add(mails.simple("a new one"))
+    before = len(fake.commands)
+    assert len(poll(bridge) - first) == 1
+    assert names_after(fake, before)[0] == "SELECT"
+    assert sign_ins(fake) == 1 and not fake.deletions
+
+
+def test_quit_does_not_wait_for_the_folder_to_be_left(fake, start_bridge):
+    """Nor is a connection given to anybody that has not left it within seconds."""
+    lacks(fake, "UIDPLUS")
+    fake.on("UNSELECT", lambda connection, tag, rest: connection.stall(), times=1)
+    bridge = parked_bridge(start_bridge, fake)
+    first = poll(bridge)
+    fake.wait_command("UNSELECT")
+    fake.wait_no_connections(20)
+    assert poll(bridge) == first
+    assert sign_ins(fake) == 2
+
+
+@pytest.mark.parametrize("answer", ["no", "bad"])
+def test_a_folder_that_cannot_be_left_costs_a_sign_in_and_no_more(
+        fake, start_bridge, answer):
+    lacks(fake, "UIDPLUS")
+
+    def refuse(connection, tag, _rest):
+        getattr(connection, answer)(tag)
+        return True
+    fake.on("UNSELECT", refuse, times=1)
+    bridge = parked_bridge(start_bridge, fake)
+    first = poll(bridge)
+    fake.wait_no_connections(20)
+    assert poll(bridge) == first
+    assert sign_ins(fake) == 2
+
+
+def test_a_dovecot_without_uidplus_gives_the_same_over_it(pki, start_bridge):
+    with dovecot_server.Dovecot(
+            pki, capability="IMAP4rev1 SASL-IR LITERAL+ ID ENABLE UNSELECT") as server:
+        for number in range(3):
+            server.deliver("joe", mails.simple(f"message {number}"))
+        bridge = parked_bridge(start_bridge, server, trace=["joe"])
+        fresh = parked_bridge(start_bridge, server, {"parking": "off"})
+        assert poll(bridge, "joe") == poll(fresh, "joe")
+        server.deliver("joe", mails.simple("a new one"))
+        assert poll(bridge, "joe") == poll(fresh, "joe")
+        with bridge.signed_in("joe") as client:
+            client.ok("DELE 1")
+            client.ok("QUIT")
+        server.expunge("joe", [3])
+        left = poll(bridge, "joe")
+        assert left == poll(fresh, "joe") and len(left) == 2
+        said = [line["text"] for line in bridge.log("trace") if line["from"] == "upstream"]
+        assert said.count("AUTHENTICATE PLAIN ***") == 1 and said.count("UNSELECT") == 4
+
+
+def test_what_a_waiting_connection_is_told_does_not_cost_it(fake, start_bridge):
+    """Microsoft's servers say EXISTS unasked."""
+    bridge = parked_bridge(start_bridge, fake)
+    first = poll(bridge)
+    fake.mailbox("alice").add(mails.simple("a new one"))
+    fake.open_connections()[0].send(b"* 4 EXISTS\r\n* 1 RECENT\r\n")
+    assert len(poll(bridge) - first) == 1
+    assert sign_ins(fake) == 1
 
 
 def test_what_happened_meanwhile_is_seen(fake, start_bridge):
