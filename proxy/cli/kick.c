@@ -55,6 +55,8 @@ static const struct argp kick_argp = {
 	       "deleting "
 	       "anything; a QUIT that is being carried out is left to end. Says how "
 	       "many. "
+	       "Connections to the IMAP server that were kept for the next session are "
+	       "closed. "
 	       "The user may sign in again at once.",
 };
 
@@ -64,7 +66,9 @@ static const struct argp forget_argp = {
 	.children = enquiry_options,
 	.args_doc = "USER",
 	.doc = "Erases everything that is stored about USER, in any case of letters: how "
-	       "sign-ins fared, addresses, failures, uses of old TLS. Says what. It "
+	       "sign-ins fared, addresses, failures, uses of old TLS; and closes "
+	       "connections to the IMAP server that were kept for the next session. Says "
+	       "what. It "
 	       "stays in "
 	       "logs, in copies of the state directory, and in those that a new version "
 	       "makes of the store before it changes it (popbridge.db.version-N): remove "

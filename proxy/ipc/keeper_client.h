@@ -148,11 +148,12 @@ SUSPENDS void keeper_left(struct keeper_client *client, struct bytes maildrop,
 			  uint32_t uidvalidity, uint64_t deadline_ms, struct buffer *set);
 
 /*
- * Waits until an operator wants a user's sessions ended. False: cancelled. The answer is
- * keeper_kicked().
+ * Waits until an operator wants a user's sessions ended, or what they left. False:
+ * cancelled. The answer is keeper_kicked().
  */
 struct keeper_kick {
 	uint32_t request;
+	enum keeper_kick_what what;
 	struct buffer account; // released by the caller
 };
 

@@ -43,6 +43,7 @@ struct question {
 struct kick {
 	struct kick *next;
 	uint32_t request;
+	enum keeper_kick_what what;
 	char *account; // owned
 	size_t account_len;
 };

@@ -68,6 +68,7 @@ void keeper_kick_add(struct keeper_client *client, const struct keeper_message *
 	}
 	kick = memory_new(sizeof(*kick));
 	kick->request = message->request;
+	kick->what = (enum keeper_kick_what)message->number;
 	kick->account = memory_copy_text(message->account);
 	kick->account_len = message->account.len;
 	kick->next = client->kicks;
@@ -90,6 +91,7 @@ SUSPENDS bool keeper_next_kick(struct keeper_client *client, struct keeper_kick 
 	client->kicks = kick->next;
 	client->kick_count--;
 	out->request = kick->request;
+	out->what = kick->what;
 	buffer_init(&out->account, KEEPER_TEXT_MAX);
 	buffer_append(&out->account, (struct bytes){ kick->account, kick->account_len });
 	kick_free(kick);

@@ -46,7 +46,7 @@ enum keeper_message_type {
 			   // KEEPER_REFUSE: not at all now; KEEPER_SUSPECT: workers
 			   // died over this account, not for a while
 	KEEPER_TAKE_OVER,  // key: end the session that holds this lock
-	KEEPER_KICK,       // request, account: end its sessions -> KICKED
+	KEEPER_KICK,       // request, number: enum keeper_kick_what, account -> KICKED
 	KEEPER_LEFTOVERS,  // request, set
 	KEEPER_CREDENTIAL, // request, number: enum keeper_proof, and what it says
 	KEEPER_APOP,       // number: 1: there are passwords for APOP, so offer it
@@ -97,6 +97,12 @@ enum keeper_credential_kind {
 enum keeper_rights { // bit flags: what a device may not
 	KEEPER_NO_DELETE = 1 << 0,
 	KEEPER_READ_ONLY = 1 << 1,
+};
+
+/* What of an account ends. */
+enum keeper_kick_what {
+	KEEPER_KICK_SESSIONS, // and what they left for the next one
+	KEEPER_KICK_REMAINS,  // only that
 };
 
 struct keeper_message {

@@ -205,7 +205,8 @@ SUSPENDS void admin_close(struct admin *admin)
 	free(admin);
 }
 
-SUSPENDS uint64_t admin_kick(struct admin *admin, struct bytes user)
+SUSPENDS uint64_t admin_kick(struct admin *admin, struct bytes user,
+			     enum keeper_kick_what what)
 {
 	const uint64_t deadline_ms = loop_deadline_ms(KICK_MS);
 	struct kick_round round = { .next = admin->rounds };
@@ -219,6 +220,7 @@ SUSPENDS uint64_t admin_kick(struct admin *admin, struct bytes user)
 	round.unanswered = keeper_say_to_all(
 		admin->keeper, &(struct keeper_message){ .type = KEEPER_KICK,
 							 .request = round.request,
+							 .number = what,
 							 .account = user });
 	while (round.unanswered > 0 &&
 	       gate_wait(&round.answered, deadline_ms, &ignored)) {

@@ -40,8 +40,9 @@ SUSPENDS bool admin_say(struct admin_client *client, const struct admin_message 
 SUSPENDS bool admin_end(struct admin_client *client, uint64_t count);
 SUSPENDS bool admin_fail(struct admin_client *client, const struct failure *failure);
 
-/* Ends a user's sessions in all workers; how many there were. */
-SUSPENDS uint64_t admin_kick(struct admin *admin, struct bytes user);
+/* Ends what a user has in all workers; how many sessions that were. */
+SUSPENDS uint64_t admin_kick(struct admin *admin, struct bytes user,
+			     enum keeper_kick_what what);
 
 /* "192.0.2.1", for a row. */
 struct bytes admin_address_words(const unsigned char octets[KEEPER_ADDRESS_BYTES],

@@ -386,7 +386,8 @@ SUSPENDS static bool unregister(struct admin_client *client, struct bytes user)
 		log_say(LOG_INFO, "account removed", "%s", registered.account);
 	}
 	registered_release(&registered);
-	return removed ? admin_end(client, admin_kick(client->admin, user))
+	return removed ? admin_end(client,
+				   admin_kick(client->admin, user, KEEPER_KICK_SESSIONS))
 		       : admin_not_written(client);
 }
 

@@ -231,6 +231,7 @@ SUSPENDS static bool forget(struct admin_client *client, struct bytes user)
 	struct failure failure;
 	bool goes_on = true;
 
+	admin_kick(client->admin, user, KEEPER_KICK_REMAINS);
 	forget_guesses(client->keeper, user);
 	if (!store_forget(client->keeper->store, user, forgotten)) {
 		failure_set(&failure, FAILURE_TEMPORARY,
@@ -264,7 +265,8 @@ SUSPENDS bool admin_answer(struct admin_client *client,
 		return say_failures(client, message);
 	case ADMIN_KICK:
 		return admin_end(client,
-				 admin_kick(client->admin, message->text[ADMIN_USER]));
+				 admin_kick(client->admin, message->text[ADMIN_USER],
+					    KEEPER_KICK_SESSIONS));
 	case ADMIN_FORGET:
 		return forget(client, message->text[ADMIN_USER]);
 	case ADMIN_ASK_REGISTERED:

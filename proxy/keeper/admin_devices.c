@@ -293,7 +293,8 @@ SUSPENDS bool admin_remove_device(struct admin_client *client,
 	keeper_tell_apop(client->keeper);
 	registered_release(&registered);
 	return removed ? admin_end(client,
-				   admin_kick(client->admin, message->text[ADMIN_USER]))
+				   admin_kick(client->admin, message->text[ADMIN_USER],
+					      KEEPER_KICK_SESSIONS))
 		       : admin_refuse(client,
 				      "the account has no device password with that "
 				      "number (popbridge account show)");

@@ -29,6 +29,7 @@ static struct parking_owner owner_of(const struct maildrop *maildrop)
 		.mechanism = maildrop->mechanism,
 		.user = secret_bytes(&maildrop->user),
 		.secret = secret_bytes(&maildrop->secret),
+		.account = maildrop->account,
 		.client = maildrop->client.address,
 	};
 }

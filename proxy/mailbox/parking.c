@@ -10,6 +10,7 @@
 #include "proxy/rt/keyed_hash.h"
 
 #include <stdlib.h>
+#include <strings.h>
 
 #define LOOK_MS 5000   // how often the attendant looks
 #define ANSWER_MS 5000 // a server that takes longer to leave a folder is hung up on
@@ -19,7 +20,8 @@
 struct parked {
 	struct parked *next; // parking::parked, the newest first, or parking::leaving
 	const struct upstream *upstream;
-	char *user; // owned
+	char *user;    // owned
+	char *account; // owned
 	unsigned char hash[KEYED_HASH_BYTES];
 	struct imap *imap; // owned
 	uint64_t verified_ms;
@@ -91,6 +93,7 @@ static void send_away(struct parking *parking, struct parked **link)
 
 static void parked_free(struct parked *parked)
 {
+	free(parked->account);
 	free(parked->user);
 	memory_wipe(parked->hash, sizeof(parked->hash));
 	free(parked);
@@ -157,6 +160,22 @@ struct parking *parking_new(uint64_t keep_ms, uint32_t most)
 	return parking;
 }
 
+void parking_kick(struct parking *parking, struct bytes account)
+{
+	struct parked **link = &parking->parked;
+
+	while (*link) {
+		const struct bytes own = bytes_of((*link)->account);
+
+		if (own.len == account.len &&
+		    strncasecmp(own.at, account.at, own.len) == 0) {
+			send_away(parking, link);
+		} else {
+			link = &(*link)->next;
+		}
+	}
+}
+
 void parking_end(struct parking *parking)
 {
 	parking->ended = true;
@@ -211,6 +230,7 @@ static struct parked *create(const struct parking *parking,
 
 	parked->upstream = owner->upstream;
 	parked->user = memory_copy_text(owner->user);
+	parked->account = memory_copy_text(owner->account);
 	parked->imap = imap;
 	parked->verified_ms = verified_ms;
 	parked->until_ms = verified_ms + parking->keep_ms;

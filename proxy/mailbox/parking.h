@@ -21,11 +21,15 @@ struct parking_owner {
 	enum sasl_mechanism mechanism;
 	struct bytes user;
 	struct bytes secret;
+	struct bytes account;         // the POP3 user, for parking_kick() only
 	const struct address *client; // counts where the server was told of it
 };
 
 /* keep_ms 0: nothing is ever parked. most: at a time, one an account. */
 struct parking *parking_new(uint64_t keep_ms, uint32_t most);
+
+/* Close what this POP3 user's sessions left, however his letters are typed. */
+void parking_kick(struct parking *parking, struct bytes account);
 
 /* Close what is parked, and park nothing more. */
 void parking_end(struct parking *parking);

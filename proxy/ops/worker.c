@@ -173,7 +173,7 @@ SUSPENDS static void listen_on(void *argument)
 	obey(argument);
 }
 
-/* Ends the sessions that operators want ended. */
+/* Ends the sessions that operators want ended, and the connections kept of them. */
 SUSPENDS static void obey_kicks(void *argument)
 {
 	struct worker *worker = argument;
@@ -181,9 +181,13 @@ SUSPENDS static void obey_kicks(void *argument)
 	struct keeper_kick kick;
 
 	while (keeper_next_kick(keeper, &kick)) {
-		keeper_kicked(
-			keeper, &kick,
-			session_kick(&worker->service, buffer_bytes(&kick.account)));
+		const struct bytes account = buffer_bytes(&kick.account);
+		const uint32_t ended = kick.what == KEEPER_KICK_SESSIONS
+					       ? session_kick(&worker->service, account)
+					       : 0;
+
+		parking_kick(worker->service.parking, account);
+		keeper_kicked(keeper, &kick, ended);
 		buffer_release(&kick.account);
 	}
 }

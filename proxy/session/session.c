@@ -361,7 +361,7 @@ SUSPENDS static void finish(struct session *session)
 	}
 	admission_leave(session);
 	if (session->signed_in && session->end == SESSION_CLIENT_GONE &&
-	    !session->in_answer) {
+	    !session->in_answer && !session->kicked) {
 		maildrop_park(&session->maildrop);
 	}
 	tell_keeper(session);
@@ -421,10 +421,12 @@ uint32_t session_kick(struct service *service, struct bytes user)
 
 	for (struct session *session = service->sessions; session;
 	     session = session->next) {
-		if (!session->committing &&
-		    (session->signed_in || session->state == METRICS_STATE_SIGNING_IN) &&
-		    is_of(session, user)) {
-			session->kicked = true;
+		if ((!session->signed_in && session->state != METRICS_STATE_SIGNING_IN) ||
+		    !is_of(session, user)) {
+			continue;
+		}
+		session->kicked = true;
+		if (!session->committing) {
 			task_cancel(session->task);
 			count++;
 		}

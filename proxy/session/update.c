@@ -53,7 +53,9 @@ SUSPENDS void update(struct session *session)
 		if (session->maildrop.snapshot.deleted > 0) {
 			maildrop_keep_index(&session->maildrop);
 		}
-		maildrop_park(&session->maildrop);
+		if (!session->kicked) {
+			maildrop_park(&session->maildrop);
+		}
 	}
 	/* Before the answer: the client may sign in again as soon as it has it. */
 	keeper_unlock(session->maildrop.lock);

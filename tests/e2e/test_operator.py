@@ -219,6 +219,53 @@ def test_kick_leaves_a_quit_that_is_carried_out_alone(fake, folder):
         assert [one.uid for one in fake.deletions] == [1]
 
 
+@pytest.fixture
+def parking(fake, folder):
+    config = config_for(fake.url, folder, limits={"parking": "5m"})
+    with bridge.Bridge(config) as started:
+        yield started
+
+
+def polled(service, fake, *users):
+    """One parked connection for each: {user: it}."""
+    for user in users:
+        with service.signed_in(user) as client:
+            client.ok("QUIT")
+    return {one.user: one for one in fake.open_connections()}
+
+
+@pytest.mark.parametrize("name", ["kick", "forget"])
+def test_what_is_parked_for_a_user_is_closed_and_nobody_elses(parking, fake, name):
+    parked = polled(parking, fake, "joe", "ann")
+    command(parking, name, "JOE")
+    net.wait_until(lambda: not parked["joe"].is_open, 10 * net.slow_factor(), "his closed")
+    assert parked["ann"].is_open
+    before = len(fake.credentials)
+    polled(parking, fake, "ann", "joe")
+    assert [one.user for one in fake.credentials[before:]] == [b"joe"]
+
+
+def test_forget_leaves_a_session_alone(parking, fake):
+    with parking.signed_in("joe") as client:
+        command(parking, "forget", "joe")
+        client.ok("NOOP")
+
+
+def test_a_quit_that_is_carried_out_while_kicked_parks_nothing(parking, fake):
+    fake.mailbox("joe").add(MAIL)
+    asked = []
+
+    def on_store(*_):
+        if not asked:
+            asked.append(command(parking, "kick", "joe"))
+    fake.on("UID STORE", on_store)
+    with parking.signed_in("joe") as client:
+        client.ok("DELE 1")
+        client.ok("QUIT")
+    assert asked == ["0 sessions ended\n"]
+    fake.wait_no_connections()
+
+
 # status --problems ----------------------------------------------------------------------
 
 

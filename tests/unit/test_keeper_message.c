@@ -54,6 +54,7 @@ static struct keeper_message sample(enum keeper_message_type type)
 		break;
 	case KEEPER_KICK:
 		message.request = 11;
+		message.number = KEEPER_KICK_REMAINS;
 		message.account = bytes_of("ada");
 		break;
 	case KEEPER_LEFTOVERS:
