@@ -2,10 +2,9 @@
  * `popbridge explain`: what was behind a -ERR, in plain words, and what to do.
  */
 #include "proxy/cli/cli.h"
-#include "proxy/cli/enquiry.h"
 #include "proxy/cli/output.h"
+#include "proxy/cli/subject.h"
 
-#include <argp.h>
 #include <ctype.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -13,47 +12,9 @@
 
 #define REFERENCE_DIGITS 6
 
-struct arguments {
-	struct enquiry_place place;
-	const char *what;
-	bool json;
-};
-
-static const struct argp_option options[] = {
-	{ "json", 'j', NULL, 0, "For programs", 0 },
-	{ 0 },
-};
-
-static error_t take(int key, char *value, struct argp_state *state)
-{
-	struct arguments *arguments = state->input;
-
-	switch (key) {
-	case ARGP_KEY_INIT:
-		state->child_inputs[0] = &arguments->place;
-		return 0;
-	case 'j':
-		arguments->json = true;
-		return 0;
-	case ARGP_KEY_ARG:
-		if (arguments->what) {
-			argp_error(state, "one reference or user at a time");
-		}
-		arguments->what = value;
-		return 0;
-	case ARGP_KEY_END:
-		if (!arguments->what) {
-			argp_error(state, "which reference, or which user?");
-		}
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-}
-
 static const struct argp argp = {
-	.options = options,
-	.parser = take,
+	.options = subject_options,
+	.parser = subject_take,
 	.children = enquiry_options,
 	.args_doc = "REF|USER",
 	.doc = "Says what was behind the -ERR with a reference, \"(ref 7F3A9C)\", or "
@@ -179,45 +140,45 @@ static bool print_all(struct enquiry *enquiry, const struct admin_message *asked
 	return false;
 }
 
-static bool explain(struct enquiry *enquiry, const struct arguments *arguments,
+static bool explain(struct enquiry *enquiry, const struct subject *subject,
 		    uint64_t *count, struct failure *failure)
 {
 	struct admin_message asked = { .type = ADMIN_ASK_FAILURES };
 	uint64_t *reference = &asked.number[ADMIN_REFERENCE];
 
-	asked.text[ADMIN_USER] = bytes_of(arguments->what);
-	if (!print_all(enquiry, &asked, arguments->json, count, failure)) {
+	asked.text[ADMIN_USER] = bytes_of(subject->name);
+	if (!print_all(enquiry, &asked, subject->json, count, failure)) {
 		return false;
 	}
 	asked.type = ADMIN_ASK_REFERENCE;
-	return *count > 0 || !is_reference(arguments->what, reference) ||
-	       print_all(enquiry, &asked, arguments->json, count, failure);
+	return *count > 0 || !is_reference(subject->name, reference) ||
+	       print_all(enquiry, &asked, subject->json, count, failure);
 }
 
 int cli_explain(int argc, char **argv)
 {
-	struct arguments arguments = { .json = false };
+	struct subject subject = { .json = false };
 	struct enquiry enquiry;
 	struct failure failure;
 	uint64_t count = 0;
 	bool done;
 
-	if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) != 0) {
+	if (argp_parse(&argp, argc, argv, 0, NULL, &subject) != 0) {
 		return 2;
 	}
-	if (!enquiry_open(&enquiry, &arguments.place, &failure)) {
+	if (!enquiry_open(&enquiry, &subject.place, &failure)) {
 		return output_failure(&failure);
 	}
-	printf("%s", arguments.json ? "[" : "");
-	done = explain(&enquiry, &arguments, &count, &failure);
-	printf("%s", arguments.json ? "]\n" : "");
+	printf("%s", subject.json ? "[" : "");
+	done = explain(&enquiry, &subject, &count, &failure);
+	printf("%s", subject.json ? "]\n" : "");
 	enquiry_close(&enquiry);
 	if (done && count == 0) {
 		failure_set(
 			&failure, FAILURE_PERMANENT,
 			"no failure of %s is known: older than 90 days, forgotten, or "
 			"mistyped? The log may still have it",
-			arguments.what);
+			subject.name);
 		done = false;
 	}
 	return done ? 0 : output_failure(&failure);

@@ -2,53 +2,14 @@
  * `popbridge kick` and `popbridge forget`: what an operator does about one user.
  */
 #include "proxy/cli/cli.h"
-#include "proxy/cli/enquiry.h"
 #include "proxy/cli/output.h"
+#include "proxy/cli/subject.h"
 
-#include <argp.h>
 #include <inttypes.h>
 
-struct arguments {
-	struct enquiry_place place;
-	const char *user;
-	bool json;
-};
-
-static const struct argp_option options[] = {
-	{ "json", 'j', NULL, 0, "For programs", 0 },
-	{ 0 },
-};
-
-static error_t take(int key, char *value, struct argp_state *state)
-{
-	struct arguments *arguments = state->input;
-
-	switch (key) {
-	case ARGP_KEY_INIT:
-		state->child_inputs[0] = &arguments->place;
-		return 0;
-	case 'j':
-		arguments->json = true;
-		return 0;
-	case ARGP_KEY_ARG:
-		if (arguments->user) {
-			argp_error(state, "one user at a time");
-		}
-		arguments->user = value;
-		return 0;
-	case ARGP_KEY_END:
-		if (!arguments->user) {
-			argp_error(state, "which user?");
-		}
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-}
-
 static const struct argp kick_argp = {
-	.options = options,
-	.parser = take,
+	.options = subject_options,
+	.parser = subject_take,
 	.children = enquiry_options,
 	.args_doc = "USER",
 	.doc = "Ends the sessions of USER, spelt as the client spells it, without "
@@ -61,8 +22,8 @@ static const struct argp kick_argp = {
 };
 
 static const struct argp forget_argp = {
-	.options = options,
-	.parser = take,
+	.options = subject_options,
+	.parser = subject_take,
 	.children = enquiry_options,
 	.args_doc = "USER",
 	.doc = "Erases everything that is stored about USER, in any case of letters: how "
@@ -75,9 +36,9 @@ static const struct argp forget_argp = {
 	       "them when the new version has proven itself.",
 };
 
-static void print_kicked(const struct arguments *arguments, uint64_t count)
+static void print_kicked(const struct subject *subject, uint64_t count)
 {
-	if (arguments->json) {
+	if (subject->json) {
 		printf("{\"kicked\":%" PRIu64 "}\n", count);
 	} else {
 		printf("%" PRIu64 " session%s ended\n", count, count == 1 ? "" : "s");
@@ -86,35 +47,35 @@ static void print_kicked(const struct arguments *arguments, uint64_t count)
 
 int cli_kick(int argc, char **argv)
 {
-	struct arguments arguments = { .json = false };
+	struct subject subject = { .json = false };
 	struct enquiry enquiry;
 	struct failure failure;
 	uint64_t count = 0;
 	bool done;
 
-	if (argp_parse(&kick_argp, argc, argv, 0, NULL, &arguments) != 0) {
+	if (argp_parse(&kick_argp, argc, argv, 0, NULL, &subject) != 0) {
 		return 2;
 	}
-	if (!enquiry_open(&enquiry, &arguments.place, &failure)) {
+	if (!enquiry_open(&enquiry, &subject.place, &failure)) {
 		return output_failure(&failure);
 	}
 	done = enquiry_count(
 		&enquiry,
 		&(struct admin_message){ .type = ADMIN_KICK,
-					 .text[ADMIN_USER] = bytes_of(arguments.user) },
+					 .text[ADMIN_USER] = bytes_of(subject.name) },
 		&count, &failure);
 	enquiry_close(&enquiry);
 	if (!done) {
 		return output_failure(&failure);
 	}
-	print_kicked(&arguments, count);
+	print_kicked(&subject, count);
 	return 0;
 }
 
-static void print_forgotten(const struct arguments *arguments,
+static void print_forgotten(const struct subject *subject,
 			    const struct admin_message *row, const char *comma)
 {
-	if (arguments->json) {
+	if (subject->json) {
 		printf("%s", comma);
 		output_json(stdout, row->text[ADMIN_WHAT]);
 		printf(":%" PRIu64, row->number[ADMIN_COUNT]);
@@ -125,22 +86,22 @@ static void print_forgotten(const struct arguments *arguments,
 	}
 }
 
-static bool forget(struct enquiry *enquiry, const struct arguments *arguments,
+static bool forget(struct enquiry *enquiry, const struct subject *subject,
 		   struct failure *failure)
 {
 	struct admin_message row = { .type = ADMIN_FORGET };
-	const char *comma = arguments->json ? "{" : "";
+	const char *comma = subject->json ? "{" : "";
 
-	row.text[ADMIN_USER] = bytes_of(arguments->user);
+	row.text[ADMIN_USER] = bytes_of(subject->name);
 	if (!enquiry_ask(enquiry, &row, failure)) {
 		return false;
 	}
 	while (enquiry_next(enquiry, &row, failure)) {
 		if (row.type == ADMIN_END) {
-			printf("%s", arguments->json ? "}\n" : "");
+			printf("%s", subject->json ? "}\n" : "");
 			return true;
 		}
-		print_forgotten(arguments, &row, comma);
+		print_forgotten(subject, &row, comma);
 		comma = ",";
 	}
 	return false;
@@ -148,18 +109,18 @@ static bool forget(struct enquiry *enquiry, const struct arguments *arguments,
 
 int cli_forget(int argc, char **argv)
 {
-	struct arguments arguments = { .json = false };
+	struct subject subject = { .json = false };
 	struct enquiry enquiry;
 	struct failure failure;
 	bool done;
 
-	if (argp_parse(&forget_argp, argc, argv, 0, NULL, &arguments) != 0) {
+	if (argp_parse(&forget_argp, argc, argv, 0, NULL, &subject) != 0) {
 		return 2;
 	}
-	if (!enquiry_open(&enquiry, &arguments.place, &failure)) {
+	if (!enquiry_open(&enquiry, &subject.place, &failure)) {
 		return output_failure(&failure);
 	}
-	done = forget(&enquiry, &arguments, &failure);
+	done = forget(&enquiry, &subject, &failure);
 	enquiry_close(&enquiry);
 	return done ? 0 : output_failure(&failure);
 }
