@@ -430,6 +430,9 @@ static void tick(struct keeper *keeper, uint64_t ticks, size_t *cursor)
 		keeper_sign_in_expire(worker);
 	}
 	suspects_expire(keeper->suspects, loop_now_ms());
+	if (keeper->tokens) {
+		tokens_retry(keeper->tokens);
+	}
 	if (ticks % SAVE_PLACES_TICKS == 0) {
 		save_places(keeper, SAVE_PLACES_MAX, cursor);
 	}

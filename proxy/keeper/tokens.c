@@ -210,21 +210,45 @@ SUSPENDS bool tokens_grant(struct tokens *tokens, struct bytes account,
 
 /* ---- refreshing ---- */
 
+/*
+ * A provider that gives each refresh token once takes the consent back when it sees one a
+ * second time, and so it does where its answer to the first time was lost.
+ */
+static char *why_consent_is_needed(struct tokens *tokens,
+				   const struct registered *registered,
+				   const struct tokens_answer *answer)
+{
+	const bool lost = answer->asked_again ||
+			  tokens_is_set_back(tokens, bytes_of(registered->account));
+	struct buffer text;
+	char *why;
+
+	buffer_init(&text, CHANNEL_MESSAGE_MAX);
+	buffer_printf(&text, "%.*s%s", (int)answer->reply.text.len, answer->reply.text.at,
+		      lost ? " (the provider's answer to an earlier request may have "
+			     "been lost)"
+			   : "");
+	why = memory_copy_text(buffer_bytes(&text));
+	buffer_release(&text);
+	return why;
+}
+
 static void need_consent(struct tokens *tokens, struct registered *registered,
-			 const struct oauth_reply *reply)
+			 const struct tokens_answer *answer)
 {
 	struct log_line line;
 
 	registered->consent = CONSENT_NEEDED;
 	free(registered->consent_text);
-	registered->consent_text = memory_copy_text(reply->text);
+	registered->consent_text = why_consent_is_needed(tokens, registered, answer);
+	tokens_set_back_end(tokens, bytes_of(registered->account));
 	buffer_release(&registered->access);
 	registered->access_until_s = 0;
 	registry_save(tokens->store, registered);
 	if (log_begin(&line, LOG_ERROR, "consent needed")) {
 		log_string(&line, "user", registered->account);
 		log_string(&line, "provider", registered->provider);
-		log_text(&line, "cause", reply->text);
+		log_string(&line, "cause", registered->consent_text);
 		log_string(&line, "advice",
 			   "run: popbridge account consent USER, or send the user an "
 			   "invitation: popbridge account invite USER");
@@ -290,6 +314,7 @@ SUSPENDS static void take_answer(struct tokens *tokens, struct bytes account,
 	struct failure failure;
 
 	if (!registry_find(tokens->store, account, &now)) {
+		tokens_set_back_end(tokens, account);
 		tokens_kept(tokens, &answer->reply);
 		return;
 	}
@@ -306,7 +331,7 @@ SUSPENDS static void take_answer(struct tokens *tokens, struct bytes account,
 			tokens_set_back(tokens, account, &failure);
 		}
 	} else if (is_same && answer->reply.verdict == OAUTH_INVALID_GRANT) {
-		need_consent(tokens, &now, &answer->reply);
+		need_consent(tokens, &now, answer);
 	} else if (answer->reply.verdict != OAUTH_GRANTED &&
 		   answer->reply.verdict != OAUTH_INVALID_GRANT) {
 		failure_set(&failure,
@@ -342,6 +367,7 @@ SUSPENDS static void refresh(struct tokens *tokens, struct bytes account)
 	char tag[TAG_MAX];
 
 	if (!registry_find(tokens->store, account, &registered)) {
+		tokens_set_back_end(tokens, account);
 		return;
 	}
 	write_tag(&registered, tag);

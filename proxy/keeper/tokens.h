@@ -25,6 +25,12 @@ void tokens_configure(struct tokens *tokens, const struct config *config);
 SUSPENDS void tokens_connect(struct tokens *tokens, int fd);
 
 /*
+ * Each second or so. A provider's answer that was lost on its way may be had again for a
+ * little while, with the same refresh token: nobody waits for a client for that.
+ */
+void tokens_retry(struct tokens *tokens);
+
+/*
  * What goes upstream for this account: its password, or an access token that is good for
  * a minute at least. anew: the last one was refused there, so another one is wanted.
  * FAILURE_TEMPORARY: provider or oauth role cannot be reached. FAILURE_PERMANENT: consent
@@ -42,6 +48,7 @@ struct tokens_answer {
 	struct oauth_reply reply;
 	char *packet; // owned; what the texts point into
 	size_t packet_len;
+	bool asked_again; // an oauth role died over the question
 };
 
 SUSPENDS struct tokens_answer *tokens_ask(struct tokens *tokens,

@@ -11,6 +11,7 @@
 #define SET_BACK_FIRST_MS 2000
 #define SET_BACK_LONGEST_MS (5 * 60 * 1000)
 #define SET_BACKS_MAX 20000
+#define RETRIED_MS 16000 // set back for longer: the next client asks
 #define SEND_MS 5000
 #define END_MS 46000 // a refresh ends by itself within that
 
@@ -150,6 +151,7 @@ SUSPENDS static void send_wish(struct tokens *tokens, struct wish *wish)
 	char *packet = memory_copy_text(buffer_bytes(&wish->packet));
 
 	wish->connection = tokens->connection;
+	wish->sent += tokens->channel ? 1 : 0;
 	send_packet(tokens, (struct bytes){ packet, len });
 	memory_wipe(packet, len);
 	free(packet);
@@ -194,6 +196,9 @@ SUSPENDS struct tokens_answer *tokens_ask(struct tokens *tokens,
 	if (!wish.answer && failure->kind != FAILURE_CANCELLED) {
 		failure_set(failure, FAILURE_TEMPORARY,
 			    "no answer from the role that asks for tokens");
+	}
+	if (wish.answer) {
+		wish.answer->asked_again = wish.sent > 1;
 	}
 	return wish.answer;
 }
@@ -319,6 +324,35 @@ void tokens_set_back_end(struct tokens *tokens, struct bytes account)
 		tokens->set_back_count--;
 		free(set_back->account);
 		free(set_back);
+	}
+}
+
+bool tokens_is_set_back(struct tokens *tokens, struct bytes account)
+{
+	return *find_set_back(tokens, account) != NULL;
+}
+
+static bool is_to_retry(const struct tokens *tokens, const struct set_back *set_back)
+{
+	const struct bytes account = bytes_of(set_back->account);
+
+	return set_back->failure.kind == FAILURE_TEMPORARY &&
+	       set_back->delay_ms <= RETRIED_MS && loop_now_ms() >= set_back->until_ms &&
+	       !tokens_is_app_key(account) && !tokens_flight_of(tokens, account);
+}
+
+/* A refresh begins at once, and may change the list. */
+void tokens_retry(struct tokens *tokens)
+{
+	struct set_back *set_back = tokens->set_backs;
+
+	while (set_back) {
+		if (is_to_retry(tokens, set_back)) {
+			tokens_fly(tokens, bytes_of(set_back->account));
+			set_back = tokens->set_backs;
+		} else {
+			set_back = set_back->next;
+		}
 	}
 }
 

@@ -25,6 +25,7 @@ struct wish {
 	uint32_t id;
 	struct bytes tag;             // borrowed; empty: none
 	unsigned connection;          // over which it was sent last
+	unsigned sent;                // so many times
 	struct tokens_answer *answer; // owned until taken
 	struct gate answered;
 };
@@ -107,5 +108,6 @@ bool tokens_may_fly(struct tokens *tokens, struct bytes account, struct failure 
 void tokens_set_back(struct tokens *tokens, struct bytes account,
 		     const struct failure *failure);
 void tokens_set_back_end(struct tokens *tokens, struct bytes account);
+bool tokens_is_set_back(struct tokens *tokens, struct bytes account);
 
 #endif

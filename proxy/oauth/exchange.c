@@ -336,6 +336,15 @@ static bool identify(const struct asking *asking, struct exchange_result *result
 	return true;
 }
 
+/*
+ * Only where somebody has just consented. A refresh token that was rotated is nowhere but
+ * in its answer: it neither waits for another question nor is lost over a clock.
+ */
+static bool names_a_person(enum oauth_what what)
+{
+	return what == OAUTH_DEVICE_POLL || what == OAUTH_CODE;
+}
+
 /* No token goes out beside an id_token that is not what it should be. */
 static void check_identity(const struct asking *asking, struct exchange_result *result)
 {
@@ -392,7 +401,8 @@ void exchange(const struct config_provider *provider,
 						 : OAUTH_REFUSED;
 		snprintf(result->answer.text, sizeof(result->answer.text), "%s",
 			 failure.text);
-	} else if (result->answer.verdict == OAUTH_GRANTED) {
+	} else if (result->answer.verdict == OAUTH_GRANTED &&
+		   names_a_person(request->what)) {
 		check_identity(&asking, result);
 	}
 }

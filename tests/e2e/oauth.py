@@ -64,6 +64,7 @@ class Front:
         self.behind = behind  # port
         self.answers = []  # Answered, in order
         self.rewrite = None
+        self._lost = {}  # grant: answers that are still to be lost
         self._hooks = []
         self._lock = threading.Lock()
         front = self
@@ -104,8 +105,21 @@ class Front:
         with self._lock:
             self._hooks.insert(0, [path, hook, times])
 
+    def lose_answers(self, grant, times):
+        """The connection ends where the answer was to come."""
+        with self._lock:
+            self._lost[grant] = times
+
+    def _loses(self, asked):
+        grant = asked.form.get("grant_type")
+        with self._lock:
+            left = self._lost.get(grant, 0)
+            self._lost[grant] = max(left - 1, 0)
+        return left > 0
+
     def clear(self):
         with self._lock:
+            self._lost.clear()
             self._hooks.clear()
             self.answers.clear()
             self.rewrite = None
@@ -146,6 +160,8 @@ class Front:
             answered = self.rewrite(answered) or answered
         with self._lock:
             self.answers.append(answered)
+        if self._loses(asked):
+            return
         with contextlib.suppress(OSError):
             handler.send_response(answered.status)
             for name, value in headers:
