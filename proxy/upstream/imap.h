@@ -188,7 +188,7 @@ struct imap_part {
 /* What it will bring, as far as anybody knows. */
 uint64_t imap_part_octets(const struct imap_part *part);
 
-#define IMAP_REQUESTS_MAX 64 // on their way at a time
+#define IMAP_REQUESTS_MAX 256 // on their way at a time
 
 enum imap_body {
 	IMAP_BODY_READY, // octets follow

@@ -94,23 +94,25 @@ SUSPENDS static enum imap_body await(struct imap *imap, struct failure *failure)
 	return IMAP_BODY_FAILED;
 }
 
-/* It is all here, but for its tag perhaps. */
+/* It is all here, but for its tag perhaps, or for those it has come before. */
 SUSPENDS static enum imap_body open_spooled(struct imap *imap, struct failure *failure)
 {
+	struct imap_request *request = imap_window_wanted(imap);
 	struct imap_wire_event event;
-	struct imap_request *request;
 
-	while (!(request = imap_window_wanted(imap))->answered) {
+	while (request->body == IMAP_REQUEST_SPOOLED &&
+	       (!request->answered || !imap_window_is_due(imap, request))) {
 		if (imap_window_take(imap, &event, failure) == IMAP_NEWS_FAILED) {
 			return IMAP_BODY_FAILED;
 		}
 		request = imap_window_wanted(imap);
-		if (request->answered && imap->answer.condition != IMAP_WIRE_OK) {
-			imap_refused(imap, FAILURE_TEMPORARY, "UID FETCH of a message",
-				     failure);
-			imap_window_remove(imap, request);
-			return IMAP_BODY_FAILED;
-		}
+	}
+	if (request->body != IMAP_REQUEST_SPOOLED) {
+		failure_set(failure, FAILURE_TEMPORARY,
+			    "what the server sent as UID %" PRIu32 " cannot be believed",
+			    request->part.imap_uid);
+		imap_window_remove(imap, request);
+		return IMAP_BODY_FAILED;
 	}
 	imap->reading.announced = request->spool_octets;
 	imap->reading.from_spool = true;
@@ -193,23 +195,14 @@ bool imap_body_is_buffered(struct imap *imap)
 	return stream_has_input(imap->stream);
 }
 
-static bool read_spooled(struct imap *imap, struct bytes *slice)
-{
-	struct imap_request *request = imap_window_wanted(imap);
-
-	*slice = (struct bytes){ imap->window.spool + request->spool_at,
-				 request->spool_octets };
-	request->spool_octets = 0;
-	return true;
-}
-
 SUSPENDS bool imap_body_read(struct imap *imap, struct bytes *slice,
 			     struct failure *failure)
 {
 	struct imap_wire_event event;
 
 	if (imap->reading.from_spool) {
-		return read_spooled(imap, slice);
+		*slice = imap_spool_take(&imap->window, imap_window_wanted(imap));
+		return true;
 	}
 	while (imap->reading.open) {
 		if (imap_window_take(imap, &event, failure) == IMAP_NEWS_FAILED) {

@@ -6,7 +6,9 @@
  * imap_sign_in.c   from connect to signed in
  * imap_refusal.c   which refusal means what
  * imap_select.c    a folder is opened
- * imap_window.c    what was asked for, several at a time, and what comes of it
+ * imap_window.c    what was asked for, several at a time
+ * imap_arrival.c   what comes of it
+ * imap_spool.c     what has come and is not wanted yet
  * imap_body.c      the one that is wanted
  * imap_fetch.c     rows, searches
  */
@@ -58,11 +60,14 @@ struct imap_request {
 	enum imap_request_use use;
 	enum imap_request_body body;
 	bool answered; // its tag came
+	bool early;    // its body came before that of one asked for before it
 	unsigned tag_number;
-	uint32_t spool_at, spool_octets;
+	uint32_t spool_at, spool_size; // its place in the spool
+	uint32_t spool_octets;         // there, and not taken
 	struct imap_part part;
 };
 
+#define IMAP_ANSWERS_LATE_MAX 7
 #define IMAP_WINDOW_REQUESTS_MAX (2 * IMAP_REQUESTS_MAX) // with those that are no FETCH
 #define IMAP_SPOOL_OCTETS_MAX (256 * 1024)
 
@@ -70,14 +75,14 @@ struct imap_request {
 struct imap_window {
 	struct imap_request *requests; // owned, IMAP_WINDOW_REQUESTS_MAX; NULL: empty
 	uint32_t count;
+	uint32_t bodies; // requests for one
 	uint32_t unanswered;
 	uint64_t octets; // announced for those
 	uint32_t coming; // index of the body that is under way
 	char *spool;     // owned, IMAP_SPOOL_OCTETS_MAX; NULL: nothing was asked ahead
 	uint32_t spool_used;
-	uint32_t spooled;  // bodies in it
-	unsigned oddities; // bodies that came out of order, less those forgiven
-	unsigned in_order; // and those that did not
+	unsigned oddities; // bodies that could not be believed, less those forgiven
+	unsigned good;     // and those that could
 	bool one_at_a_time;
 };
 
@@ -172,9 +177,6 @@ unsigned imap_next_tag(struct imap *imap);
 
 /* imap_window.c */
 
-/* What an event meant: a body that was asked for begins (window.coming), a tag came. */
-enum imap_news { IMAP_NEWS_NONE, IMAP_NEWS_BODY, IMAP_NEWS_ANSWER, IMAP_NEWS_FAILED };
-
 /* NULL: not asked for, or not to be had any more. */
 struct imap_request *imap_window_find(const struct imap *imap,
 				      const struct imap_part *part);
@@ -184,15 +186,39 @@ SUSPENDS bool imap_window_send(struct imap *imap, enum imap_request_kind kind,
 			       enum imap_request_use use, const struct imap_part *part,
 			       struct failure *failure);
 SUSPENDS bool imap_window_flush(struct imap *imap, struct failure *failure);
-/* The next event. What nobody wants is dropped, what somebody may want is spooled. */
-SUSPENDS enum imap_news imap_window_take(struct imap *imap, struct imap_wire_event *event,
-					 struct failure *failure);
 /* Nobody wants what was asked for before this; NULL: any of it. */
 void imap_window_forget(struct imap *imap, const struct imap_request *before);
 /* It was given out, or there is nothing to give. */
 void imap_window_remove(struct imap *imap, struct imap_request *request);
 bool imap_window_is_one_at_a_time(const struct imap *imap);
 void imap_window_release(struct imap *imap);
+
+/* imap_arrival.c */
+
+/* What an event meant: a body that was asked for begins (window.coming), a tag came. */
+enum imap_news { IMAP_NEWS_NONE, IMAP_NEWS_BODY, IMAP_NEWS_ANSWER, IMAP_NEWS_FAILED };
+
+/* The next event. What nobody wants is dropped, what somebody may want is spooled. */
+SUSPENDS enum imap_news imap_window_take(struct imap *imap, struct imap_wire_event *event,
+					 struct failure *failure);
+/* Everything asked for before it has come, or is answered. */
+bool imap_window_is_due(const struct imap *imap, const struct imap_request *request);
+
+/* imap_spool.c */
+
+/* False: there are too many spools already. */
+bool imap_spool_make(struct imap_window *window);
+void imap_spool_release(struct imap_window *window);
+/* Its octets follow. False, and nothing done: there is no room for so many. */
+bool imap_spool_begin(struct imap_window *window, struct imap_request *request,
+		      uint64_t octets);
+void imap_spool_put(struct imap_window *window, struct imap_request *request,
+		    struct bytes text);
+/* All of it, once; borrowed until something else comes. */
+struct bytes imap_spool_take(const struct imap_window *window,
+			     struct imap_request *request);
+/* It is not wanted any more. */
+void imap_spool_drop(struct imap_request *request);
 
 /* imap_dialogue.c */
 

@@ -1,5 +1,7 @@
 #include "proxy/upstream/upstream.h"
 
+#define ANSWERS_LATE 3 // as many as any known server: Dovecot works on four at once
+
 bool upstream_init(struct upstream *upstream, const struct config_route *route,
 		   const struct config_limits *limits, struct failure *failure)
 {
@@ -14,6 +16,7 @@ bool upstream_init(struct upstream *upstream, const struct config_route *route,
 	*upstream = (struct upstream){
 		.route = route,
 		.limits = limits,
+		.answers_late = ANSWERS_LATE,
 		.metrics = metrics_find_route(route->match, route->server),
 	};
 	if (route->security == CONFIG_IMAP_PLAIN) {

@@ -13,7 +13,7 @@ struct upstream {
 	struct tls_client *tls;             // owned; NULL for a plain connection
 	uint64_t wrong_sizes;  // messages whose RFC822.SIZE was not their size
 	bool one_at_a_time;    // the server answers oddly when more is asked
-	uint32_t answers_late; // so many later bodies were seen in front of a tag
+	uint32_t answers_late; // so many later commands are worked on before a tag comes
 	uint32_t metrics;      // its place in the metrics
 };
 

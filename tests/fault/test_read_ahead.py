@@ -259,6 +259,42 @@ def test_octets_under_another_ones_name_are_given_to_nobody(make_world):
     world.judge(run)
 
 
+def _out_of_step(connection, held):
+    """Every command is answered with its octets under the next one's name."""
+    for (tag, uid), (_, name) in zip(held, [*held[1:], (None, held[-1][1] + 1)]):
+        connection.send(body_response(connection, uid).replace(b"UID %d" % uid, b"UID %d" % name))
+        connection.ok(tag)
+
+
+def _out_of_step_tags_behind(connection, held):
+    for (_, uid), (_, name) in zip(held, held[1:]):
+        connection.send(body_response(connection, uid).replace(b"UID %d" % uid, b"UID %d" % name))
+    for tag, _ in held:
+        connection.ok(tag)
+
+
+@pytest.mark.parametrize("answer", [_out_of_step, _out_of_step_tags_behind])
+def test_a_server_that_is_one_message_out_of_step_is_not_believed(make_world, answer):
+    world = make_world()
+    held = Held(world, answer, rounds=1)
+    run = read_all(world, world.new_user(bodies()))
+    assert held.largest > 1 and not run.closed
+    assert set(run.whole) | set(run.refused) == set(run.bodies) and len(run.refused) <= 1
+    world.judge(run)
+
+
+def test_bodies_that_come_newest_first_are_fetched_once(make_world):
+    """Dovecot's order where a slow reader has made its output wait."""
+    world = make_world()
+    held = Held(world, lambda connection, held: send_all(connection, held,
+                                                         held[:1] + held[:0:-1]))
+    user = world.new_user(bodies())
+    run = read_all(world, user)
+    assert held.largest > 1 and is_whole(run)
+    assert sorted(fetches(world, user)) == sorted(run.bodies)
+    world.judge(run)
+
+
 @pytest.mark.parametrize("gone", ["nothing", "NIL"])
 def test_messages_that_vanish_meanwhile_are_refused_alone(make_world, gone):
     world = make_world(gone=gone)
