@@ -39,6 +39,7 @@ enum metrics_counter {
 	METRICS_OCTETS_DELETED,
 	METRICS_RECONNECTS,    // upstream connections lost and opened again in a session
 	METRICS_PARKED_USED,   // sign-ins that found a parked connection
+	METRICS_LISTS_REUSED,  // sign-ins that min-poll answered for the server
 	METRICS_WRONG_SIZES,   // messages whose RFC822.SIZE was not their size
 	METRICS_ACCEPT_PAUSES, // no descriptors for one more connection
 	/* the master's */

@@ -82,6 +82,7 @@ struct config_route {
 	enum config_when_locked when_locked;
 	enum config_nul nul;
 	uint32_t login_delay_s; // between two sign-ins of an account; 0: any
+	uint64_t min_poll_ms;   // how long a list answers for the server; 0: not at all
 };
 
 struct config_limits {

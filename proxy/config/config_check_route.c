@@ -9,6 +9,7 @@
 #define NAME_MAX_OCTETS 512 // of a pattern, a user template, a folder
 #define PIN_OCTETS 32       // SHA-256
 #define LOGIN_DELAY_MAX_MS ((uint64_t)24 * 60 * 60 * 1000)
+#define MIN_POLL_MAX_MS ((uint64_t)60 * 60 * 1000)
 
 static char *copy(const char *text)
 {
@@ -229,6 +230,26 @@ static void check_login_delay(struct config_check *check, const char *text,
 	}
 }
 
+/* So long a list is old, and a password that was changed goes on to show it. */
+static void check_min_poll(struct config_check *check, const char *text,
+			   struct config_route *route)
+{
+	uint64_t ms;
+	const char *why;
+	if (!config_given(check, "min-poll", text) || strcmp(text, "off") == 0) {
+		return;
+	}
+	if (!config_duration_parse(bytes_of(text), &ms, &why)) {
+		config_mistake(check, "min-poll", "%s, or off, not %s", why,
+			       config_quote(bytes_of(text)).text);
+	} else if (ms < 1000 || ms > MIN_POLL_MAX_MS) {
+		config_mistake(check, "min-poll", "is 1s to 1h, or off, not %s",
+			       config_quote(bytes_of(text)).text);
+	} else {
+		route->min_poll_ms = ms;
+	}
+}
+
 void config_check_route(struct config_check *check, const struct config_raw_route *raw,
 			struct config_route *route)
 {
@@ -246,4 +267,5 @@ void config_check_route(struct config_check *check, const struct config_raw_rout
 		!raw->read_ahead || config_bool(check, "read-ahead", raw->read_ahead);
 	check_words(check, raw, route);
 	check_login_delay(check, raw->login_delay, route);
+	check_min_poll(check, raw->min_poll, route);
 }

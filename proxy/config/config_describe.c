@@ -157,6 +157,10 @@ static void describe_mapping(const struct config_route *route, struct buffer *ou
 	if (route->login_delay_s > 0) {
 		buffer_printf(out, "    login-delay %us\n", route->login_delay_s);
 	}
+	if (route->min_poll_ms > 0) {
+		describe_ms(out, "    min-poll ", route->min_poll_ms);
+		buffer_printf(out, "\n");
+	}
 }
 
 static void describe_route(const struct config_route *route, size_t index,

@@ -40,6 +40,7 @@ struct config_raw_route {
 	unsigned pins_count;
 	char *folder, *folder_separator, *unique_id, *uid_only, *mark_read, *read_ahead;
 	char *without_uidplus, *forward_client, *when_locked, *nul, *login_delay;
+	char *min_poll;
 };
 
 struct config_raw_provider {

@@ -94,6 +94,7 @@ static const cyaml_schema_field_t route_fields[] = {
 	TEXT("when-locked", config_raw_route, when_locked),
 	TEXT("nul", config_raw_route, nul),
 	TEXT("login-delay", config_raw_route, login_delay),
+	TEXT("min-poll", config_raw_route, min_poll),
 	CYAML_FIELD_END,
 };
 

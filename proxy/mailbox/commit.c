@@ -459,6 +459,7 @@ SUSPENDS enum commit commit_deletions(struct maildrop *maildrop, struct failure 
 	if (maildrop->snapshot.deleted == 0) {
 		return COMMIT_DONE;
 	}
+	maildrop_forget_list(maildrop);
 	buffer_init(&update.set, SET_MAX);
 	buffer_init(&update.remaining, SET_MAX);
 	result = run(&update);

@@ -22,45 +22,6 @@ static bool hides_deleted(const struct maildrop *maildrop)
 	       !(maildrop->capabilities & IMAP_UIDPLUS);
 }
 
-static struct parking_owner owner_of(const struct maildrop *maildrop)
-{
-	return (struct parking_owner){
-		.upstream = maildrop->upstream,
-		.mechanism = maildrop->mechanism,
-		.user = secret_bytes(&maildrop->user),
-		.secret = secret_bytes(&maildrop->secret),
-		.account = maildrop->account,
-		.client = maildrop->client.address,
-	};
-}
-
-void maildrop_park(struct maildrop *maildrop)
-{
-	const struct parking_owner owner = owner_of(maildrop);
-
-	if (maildrop->parking && maildrop->imap && !imap_is_expecting(maildrop->imap)) {
-		parking_keep(maildrop->parking, &owner, maildrop->imap,
-			     maildrop->verified_ms);
-		maildrop->imap = NULL;
-	}
-}
-
-static bool take_parked(struct maildrop *maildrop)
-{
-	const struct parking_owner owner = owner_of(maildrop);
-
-	if (maildrop->parking) {
-		maildrop->imap =
-			parking_take(maildrop->parking, &owner, &maildrop->verified_ms);
-	}
-	if (!maildrop->imap) {
-		return false;
-	}
-	imap_serve(maildrop->imap, &maildrop->client);
-	maildrop->capabilities = imap_capabilities(maildrop->imap);
-	return true;
-}
-
 SUSPENDS static bool select_folder(struct maildrop *maildrop, struct failure *failure)
 {
 	return imap_select(maildrop->imap, maildrop->folder, &maildrop->mailbox, failure);
@@ -145,8 +106,17 @@ SUSPENDS static bool open_whole(struct maildrop *maildrop, struct keeper_client 
 	if (!maildrop_name(maildrop, failure)) {
 		return false;
 	}
-	if (take_parked(maildrop)) {
+	if (maildrop_has_list(maildrop)) {
 		if (!maildrop_lock(maildrop, keeper, deadline_ms, failure)) {
+			return false;
+		}
+		if (maildrop_take_list(maildrop)) { // whoever had the lock left it there
+			return true;
+		}
+	}
+	if (maildrop_take_parked(maildrop)) {
+		if (!maildrop->lock &&
+		    !maildrop_lock(maildrop, keeper, deadline_ms, failure)) {
 			return false;
 		}
 		imap_timing_enter(timing, IMAP_STAGE_SELECT);
@@ -169,6 +139,9 @@ static void count_opening(const struct maildrop *maildrop, struct imap_timing *t
 	const uint32_t route = maildrop->upstream->metrics;
 
 	imap_timing_end(timing);
+	if (opened && !maildrop->imap) {
+		return; // nobody was asked
+	}
 	if (opened) {
 		metrics_upstream_opened(route);
 	} else {
@@ -181,6 +154,7 @@ SUSPENDS bool maildrop_open(struct maildrop *maildrop,
 			    const struct maildrop_request *request, uint64_t deadline_ms,
 			    struct imap_timing *timing, struct failure *failure)
 {
+	const uint64_t since_ms = loop_now_ms();
 	struct imap_timing own = { 0 };
 	bool opened;
 
@@ -192,6 +166,7 @@ SUSPENDS bool maildrop_open(struct maildrop *maildrop,
 		.keeper = request->keeper,
 		.account = request->account,
 		.parking = request->parking,
+		.recent = request->recent,
 		.indexes = request->indexes,
 		.rights = request->rights,
 	};
@@ -205,6 +180,9 @@ SUSPENDS bool maildrop_open(struct maildrop *maildrop,
 	timing->metrics = maildrop->upstream->metrics;
 	opened = open_whole(maildrop, request->keeper, deadline_ms, timing, failure);
 	count_opening(maildrop, timing, opened, failure);
+	if (opened && !maildrop->unasked) {
+		maildrop_keep_list(maildrop, since_ms);
+	}
 	if (!opened) {
 		if (failure->kind == FAILURE_IN_USE) {
 			maildrop_park(maildrop); // he will come again
@@ -243,13 +221,39 @@ bool maildrop_can_delete(const struct maildrop *maildrop, struct failure *failur
 	return true;
 }
 
-/* A sign-in that worked and now does not is no reason to ask anybody for a password. */
-static bool soften(struct failure *failure)
+/*
+ * A sign-in that worked and now does not is no reason to ask anybody for a password; the
+ * next sign-in asks the server first, and tells.
+ */
+static bool soften(const struct maildrop *maildrop, struct failure *failure)
 {
 	if (failure->kind == FAILURE_AUTH) {
 		failure->kind = FAILURE_TEMPORARY;
 	}
-	return failure_prefix(failure, "reconnecting to the IMAP server");
+	return failure_prefix(failure,
+			      maildrop->unasked
+				      ? "asking the IMAP server, after a sign-in that "
+					"was spared that (min-poll)"
+				      : "reconnecting to the IMAP server");
+}
+
+/* As list_parked(), for a list that is there. */
+SUSPENDS static bool reopen_parked(struct maildrop *maildrop)
+{
+	struct failure why;
+
+	if (!maildrop_take_parked(maildrop)) {
+		return false;
+	}
+	imap_set_ceiling(maildrop->imap, loop_deadline_ms(PARKED_MS));
+	if (select_folder(maildrop, &why) &&
+	    snapshot_verify(&maildrop->snapshot, maildrop->imap, &maildrop->mailbox,
+			    &why)) {
+		imap_set_ceiling(maildrop->imap, DEADLINE_NEVER);
+		return true;
+	}
+	maildrop_drop_connection(maildrop);
+	return false;
 }
 
 SUSPENDS static bool reopen_whole(struct maildrop *maildrop, struct imap_timing *timing,
@@ -258,6 +262,9 @@ SUSPENDS static bool reopen_whole(struct maildrop *maildrop, struct imap_timing 
 	const uint64_t limit_ms = maildrop->upstream->limits->upstream_sign_in_ms;
 	const uint64_t deadline_ms = loop_deadline_ms(limit_ms);
 
+	if (reopen_parked(maildrop)) {
+		return true;
+	}
 	if ((maildrop->proof.len > 0 &&
 	     !maildrop_renew_secret(maildrop, KEEPER_PROVE_PASSWORD, deadline_ms,
 				    failure)) ||
@@ -280,7 +287,7 @@ SUSPENDS static bool reopen(struct maildrop *maildrop, struct failure *failure)
 	const bool opened = reopen_whole(maildrop, &timing, failure);
 
 	count_opening(maildrop, &timing, opened, failure);
-	if (opened) {
+	if (opened && !maildrop->unasked) {
 		maildrop->reconnects++;
 		metrics_count(METRICS_RECONNECTS);
 	}
@@ -328,8 +335,10 @@ SUSPENDS static bool ensure(struct maildrop *maildrop, bool ask, struct failure 
 	maildrop_drop_connection(maildrop);
 	if (!reopen(maildrop, failure)) {
 		maildrop_drop_connection(maildrop);
-		return soften(failure);
+		maildrop_forget_list(maildrop);
+		return soften(maildrop, failure);
 	}
+	maildrop->unasked = false;
 	return true;
 }
 

@@ -11,6 +11,7 @@
 #include "proxy/mailbox/index_shelf.h"
 #include "proxy/mailbox/parking.h"
 #include "proxy/mailbox/prefetch.h"
+#include "proxy/mailbox/recent.h"
 #include "proxy/mailbox/snapshot.h"
 
 /* Who signs in, and to what. All borrowed during maildrop_open(). */
@@ -19,6 +20,7 @@ struct maildrop_request {
 	struct keeper_client *keeper; // NULL: nothing is locked; outlives the maildrop
 	struct bytes account;         // the POP3 user; outlives the maildrop
 	struct parking *parking;      // outlives it, too; NULL: nothing is parked
+	struct recent *recent;        // the same; NULL: every sign-in asks the server
 	struct index_shelf *indexes;  // the same
 	enum sasl_mechanism mechanism;
 	struct bytes user;   // the upstream user
@@ -45,9 +47,11 @@ struct maildrop {
 	struct keeper_client *keeper; // borrowed
 	struct bytes account;         // borrowed
 	struct parking *parking;      // borrowed
+	struct recent *recent;        // borrowed
 	struct index_shelf *indexes;  // borrowed
 	struct imap_client client;
 	struct imap *imap;    // owned; NULL: lost, not yet needed again
+	bool unasked;         // min-poll: the list is of a moment ago, imap is NULL
 	uint64_t verified_ms; // when the server judged the credential
 	struct imap_mailbox mailbox;
 	struct snapshot snapshot;
@@ -97,6 +101,9 @@ void maildrop_rest(struct maildrop *maildrop);
 
 /* After deletions were proven: the next sign-in need not look for them. */
 void maildrop_keep_index(const struct maildrop *maildrop);
+
+/* The list is not like that any more: the next sign-in asks the server (min-poll). */
+void maildrop_forget_list(const struct maildrop *maildrop);
 
 /* The session is over: keep the connection for the next one, where it is fit for it. */
 void maildrop_park(struct maildrop *maildrop);

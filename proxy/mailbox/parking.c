@@ -7,14 +7,11 @@
 #include "proxy/mailbox/parking.h"
 
 #include "proxy/base/memory.h"
-#include "proxy/rt/keyed_hash.h"
 
 #include <stdlib.h>
-#include <strings.h>
 
 #define LOOK_MS 5000   // how often the attendant looks
 #define ANSWER_MS 5000 // a server that takes longer to leave a folder is hung up on
-#define OWNER_MAX 2048 // octets of an owner's description
 
 /* A connection in one of the two lists. */
 struct parked {
@@ -42,29 +39,7 @@ struct parking {
 	struct task *attendant;
 };
 
-/* What the credential belongs to: without the user one account's would fit another's. */
-static void hash_of(const struct parking *parking, const struct parking_owner *owner,
-		    unsigned char out[KEYED_HASH_BYTES])
-{
-	const bool told = owner->upstream->route->forward_client == CONFIG_FORWARD_ID &&
-			  owner->client;
-	char address[ADDRESS_TEXT_MAX] = "";
-	struct buffer context;
-
-	if (told) {
-		address_text(owner->client, address);
-	}
-	buffer_init(&context, OWNER_MAX);
-	if (!buffer_printf(&context, "%d\n%s\n%.*s", (int)owner->mechanism, address,
-			   (int)owner->user.len, owner->user.at)) {
-		keyed_hash_new_key(out); // like no other
-	} else {
-		keyed_hash(parking->key, buffer_bytes(&context), owner->secret, out);
-	}
-	buffer_release(&context);
-}
-
-static bool is_of(const struct parked *parked, const struct parking_owner *owner)
+static bool is_of(const struct parked *parked, const struct owner *owner)
 {
 	return parked->upstream == owner->upstream &&
 	       bytes_equal(bytes_of(parked->user), owner->user);
@@ -165,10 +140,7 @@ void parking_kick(struct parking *parking, struct bytes account)
 	struct parked **link = &parking->parked;
 
 	while (*link) {
-		const struct bytes own = bytes_of((*link)->account);
-
-		if (own.len == account.len &&
-		    strncasecmp(own.at, account.at, own.len) == 0) {
+		if (owner_is_account((*link)->account, account)) {
 			send_away(parking, link);
 		} else {
 			link = &(*link)->next;
@@ -205,7 +177,7 @@ static struct parked **oldest(struct parking *parking)
 }
 
 /* One an account, and no more than there is room for: the oldest make way. */
-static void make_room(struct parking *parking, const struct parking_owner *owner)
+static void make_room(struct parking *parking, const struct owner *owner)
 {
 	struct parked **link = &parking->parked;
 
@@ -222,9 +194,8 @@ static void make_room(struct parking *parking, const struct parking_owner *owner
 	}
 }
 
-static struct parked *create(const struct parking *parking,
-			     const struct parking_owner *owner, struct imap *imap,
-			     uint64_t verified_ms)
+static struct parked *create(const struct parking *parking, const struct owner *owner,
+			     struct imap *imap, uint64_t verified_ms)
 {
 	struct parked *parked = memory_new(sizeof(*parked));
 
@@ -235,7 +206,7 @@ static struct parked *create(const struct parking *parking,
 	parked->verified_ms = verified_ms;
 	parked->until_ms = verified_ms + parking->keep_ms;
 	parked->settled_by_ms = loop_deadline_ms(ANSWER_MS);
-	hash_of(parking, owner, parked->hash);
+	owner_hash(owner, parking->key, parked->hash);
 	imap_rest(imap);
 	return parked;
 }
@@ -251,8 +222,8 @@ static bool may_wait(struct imap *imap)
 	       ((imap_capabilities(imap) & IMAP_UIDPLUS) || imap_leave(imap));
 }
 
-void parking_keep(struct parking *parking, const struct parking_owner *owner,
-		  struct imap *imap, uint64_t verified_ms)
+void parking_keep(struct parking *parking, const struct owner *owner, struct imap *imap,
+		  uint64_t verified_ms)
 {
 	struct parked *parked = create(parking, owner, imap, verified_ms);
 
@@ -268,7 +239,7 @@ void parking_keep(struct parking *parking, const struct parking_owner *owner,
 	gate_open(&parking->changed); // who sleeps for ever has to look now and then
 }
 
-struct imap *parking_take(struct parking *parking, const struct parking_owner *owner,
+struct imap *parking_take(struct parking *parking, const struct owner *owner,
 			  uint64_t *verified_ms)
 {
 	unsigned char hash[KEYED_HASH_BYTES];
@@ -281,7 +252,7 @@ struct imap *parking_take(struct parking *parking, const struct parking_owner *o
 	if (!*link) {
 		return NULL;
 	}
-	hash_of(parking, owner, hash);
+	owner_hash(owner, parking->key, hash);
 	if (!keyed_hash_equal(hash, (*link)->hash)) {
 		memory_wipe(hash, sizeof(hash));
 		return NULL;

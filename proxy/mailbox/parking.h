@@ -11,19 +11,10 @@
 #ifndef PROXY_MAILBOX_PARKING_H
 #define PROXY_MAILBOX_PARKING_H
 
+#include "proxy/mailbox/owner.h"
 #include "proxy/upstream/imap.h"
 
 struct parking;
-
-/* Whose connection: all of it has to be the same. Borrowed. */
-struct parking_owner {
-	const struct upstream *upstream;
-	enum sasl_mechanism mechanism;
-	struct bytes user;
-	struct bytes secret;
-	struct bytes account;         // the POP3 user, for parking_kick() only
-	const struct address *client; // counts where the server was told of it
-};
 
 /* keep_ms 0: nothing is ever parked. most: at a time, one an account. */
 struct parking *parking_new(uint64_t keep_ms, uint32_t most);
@@ -42,14 +33,14 @@ SUSPENDS void parking_free(struct parking *parking);
  * is in the middle of something is closed instead, and one whose folder can neither stay
  * open nor be left.
  */
-void parking_keep(struct parking *parking, const struct parking_owner *owner,
-		  struct imap *imap, uint64_t verified_ms);
+void parking_keep(struct parking *parking, const struct owner *owner, struct imap *imap,
+		  uint64_t verified_ms);
 
 /*
  * The owner's connection, alive as far as anybody knows, or NULL. It is the caller's
  * then. Another credential for the same account finds nothing, and leaves it there.
  */
-struct imap *parking_take(struct parking *parking, const struct parking_owner *owner,
+struct imap *parking_take(struct parking *parking, const struct owner *owner,
 			  uint64_t *verified_ms);
 
 #endif

@@ -1,5 +1,7 @@
 #include "proxy/mailbox/snapshot.h"
 
+#include "proxy/base/memory.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,6 +49,20 @@ void snapshot_forget_rows(struct snapshot *snapshot)
 	snapshot->count = 0;
 	snapshot->room = 0;
 	buffer_clear(&snapshot->ids);
+}
+
+void snapshot_copy(struct snapshot *to, const struct snapshot *from)
+{
+	*to = *from;
+	to->room = from->count;
+	to->messages = NULL;
+	if (from->count > 0) {
+		to->messages = memory_new_array(from->count, sizeof(*to->messages));
+		memcpy(to->messages, from->messages, from->count * sizeof(*to->messages));
+	}
+	buffer_init(&to->ids, from->ids.max);
+	buffer_append(&to->ids, buffer_bytes(&from->ids));
+	snapshot_unmark_all(to);
 }
 
 void snapshot_release(struct snapshot *snapshot)

@@ -70,6 +70,9 @@ SUSPENDS bool snapshot_verify(const struct snapshot *snapshot, struct imap *imap
 			      const struct imap_mailbox *mailbox,
 			      struct failure *failure);
 
+/* Into one that holds nothing; without the marks of DELE. */
+void snapshot_copy(struct snapshot *to, const struct snapshot *from);
+
 void snapshot_release(struct snapshot *snapshot);
 
 /* NULL where there is no such message or it is marked deleted. */

@@ -187,6 +187,7 @@ SUSPENDS static void obey_kicks(void *argument)
 					       : 0;
 
 		parking_kick(worker->service.parking, account);
+		recent_kick(worker->service.recent, account);
 		keeper_kicked(keeper, &kick, ended);
 		buffer_release(&kick.account);
 	}
@@ -247,7 +248,9 @@ SUSPENDS int worker_live(struct role *role)
 	worker.service.keeper = keeper_client_new(role->start.slot, role->start.key);
 	worker.service.parking =
 		parking_new(role->config->limits.parking_ms, role->config->limits.parked);
+	worker.service.recent = recent_new();
 	serve(&worker);
+	recent_free(worker.service.recent);
 	parking_free(worker.service.parking);
 	keeper_client_free(worker.service.keeper);
 	service_release(&worker.service);

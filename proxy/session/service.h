@@ -7,6 +7,7 @@
 #include "proxy/ipc/keeper_client.h"
 #include "proxy/mailbox/index_shelf.h"
 #include "proxy/mailbox/parking.h"
+#include "proxy/mailbox/recent.h"
 #include "proxy/rt/keyed_hash.h"
 #include "proxy/upstream/upstream.h"
 
@@ -34,6 +35,7 @@ struct service {
 	struct keeper_client *keeper; // borrowed; NULL: no locks, no throttle
 	struct index_shelf *indexes;  // owned
 	struct parking *parking;      // borrowed; NULL: no connection is kept
+	struct recent *recent;        // borrowed; NULL: no list is
 	struct session *sessions;     // session::next, every session that runs
 	uint32_t session_count;
 	uint32_t capacity;          // sessions that this process has descriptors for

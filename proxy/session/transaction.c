@@ -280,6 +280,7 @@ SUSPENDS static enum next do_retrieve(struct session *session, uint32_t msgno,
 	case IMAP_BODY_READY:
 		return give(session, message, &body, lines);
 	case IMAP_BODY_GONE:
+		maildrop_forget_list(&session->maildrop);
 		return reply_gone(session, msgno);
 	case IMAP_BODY_FAILED:
 		break;

@@ -33,6 +33,8 @@ static const struct family counters[METRICS_COUNTERS] = {
 				 "Upstream connections lost and opened again." },
 	[METRICS_PARKED_USED] = { "parked_used",
 				  "Sign-ins that found a parked connection." },
+	[METRICS_LISTS_REUSED] = { "lists_reused",
+				   "Sign-ins answered without the server (min-poll)." },
 	[METRICS_WRONG_SIZES] = { "wrong_sizes",
 				  "Messages whose RFC822.SIZE was not their size." },
 	[METRICS_ACCEPT_PAUSES] = { "accept_pauses",

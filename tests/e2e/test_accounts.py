@@ -21,12 +21,12 @@ KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 class Service:
     """popbridge with a state directory and a master key; `start` again after `stop`."""
 
-    def __init__(self, server):
+    def __init__(self, server, **more):
         self.folder = net.short_folder("ac")
         self.key = f"{self.folder}/master.key"
         self.write_key(KEY)
         self.config = {"workers": 2, "state": f"{self.folder}/state", "master-key": self.key,
-                       "routes": [{"match": "*", "server": server}]}
+                       "routes": [{"match": "*", "server": server}], **more}
         self.running = bridge.Bridge(self.config)
 
     def write_key(self, text):

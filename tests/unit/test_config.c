@@ -40,6 +40,7 @@ static const char full[] = "listen:\n"
 			   "    when-locked: share\n"
 			   "    nul: replace\n"
 			   "    login-delay: 90s\n"
+			   "    min-poll: 2m\n"
 			   "limits:\n"
 			   "  sessions: 7\n"
 			   "  sessions-per-address: 6\n"
@@ -151,6 +152,7 @@ static void test_every_route_setting_is_understood(void **state)
 	assert_int_equal(route->when_locked, CONFIG_SHARE);
 	assert_int_equal(route->nul, CONFIG_NUL_REPLACE);
 	assert_int_equal(route->login_delay_s, 90);
+	assert_int_equal(route->min_poll_ms, 120000);
 	config_free(config);
 }
 
@@ -471,6 +473,7 @@ static void test_the_description_names_every_effective_value(void **state)
 		 "careful\n"),
 		"forward-client id, when-locked share, nul replace\n",
 		"    login-delay 90s\n",
+		"    min-poll 2m\n",
 		"limits: sessions 7, 6 from one address, 5 of one account\n",
 		"limits: accept-rate 4 a second, 3 from one address\n",
 		"limits: idle 11m, write-stall 2h, sign-in 61s, upstream-sign-in 56s",

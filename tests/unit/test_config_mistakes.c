@@ -275,6 +275,17 @@ static void test_folder_settings_are_checked(void **state)
 	route_refused("folder-separator: \u00e9", "is exactly one");
 }
 
+static void test_min_poll_is_a_short_time(void **state)
+{
+	(void)state;
+	route_accepted("min-poll: off");
+	route_accepted("min-poll: 1h");
+	route_refused("min-poll: 61m",
+		      "routes[0].min-poll: is 1s to 1h, or off, not \"61m\"");
+	route_refused("min-poll: 0s", "routes[0].min-poll: is 1s to 1h");
+	route_refused("min-poll: often", "routes[0].min-poll: ");
+}
+
 static void test_the_login_delay_is_in_whole_seconds(void **state)
 {
 	(void)state;
@@ -383,6 +394,7 @@ int main(void)
 		cmocka_unit_test(test_folder_settings_are_checked),
 		cmocka_unit_test(test_limits_have_ranges),
 		cmocka_unit_test(test_the_login_delay_is_in_whole_seconds),
+		cmocka_unit_test(test_min_poll_is_a_short_time),
 		cmocka_unit_test(test_the_delay_can_be_off_or_fixed),
 		cmocka_unit_test(test_a_route_behind_a_wider_one_is_reported),
 		cmocka_unit_test(
