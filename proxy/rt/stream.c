@@ -34,6 +34,7 @@ struct stream {
 	int armed; // the events that poll is started for, 0: stopped
 	bool is_aborted;
 	bool is_broken; // TLS failed: no close_notify
+	bool is_prompt; // acknowledges at once
 	uv_poll_t poll;
 	struct task *waiter;
 	SSL *ssl;                 // NULL: plain
@@ -74,6 +75,11 @@ struct stream *stream_new(int fd, const struct address *peer)
 	return stream;
 }
 
+void stream_acknowledge_at_once(struct stream *stream)
+{
+	stream->is_prompt = true;
+}
+
 const struct address *stream_peer(const struct stream *stream)
 {
 	return &stream->peer;
@@ -103,6 +109,10 @@ static SUSPENDS bool wait_for(struct stream *stream, int events, uint64_t deadli
 	if (stream->armed != events) {
 		uv_poll_start(&stream->poll, events, on_ready);
 		stream->armed = events;
+	}
+	if (stream->is_prompt && events == UV_READABLE) {
+		/* The kernel forgets it when something is sent. */
+		set_option(stream->fd, IPPROTO_TCP, TCP_QUICKACK, 1);
 	}
 	stream->waiter = task_self();
 	enum wake why = task_wait(deadline_ms);

@@ -51,6 +51,12 @@ void address_from_octets(const unsigned char *from, size_t len, uint16_t port,
 /* Takes over a connected, non-blocking socket. TCP_NODELAY and keepalive are set. */
 struct stream *stream_new(int fd, const struct address *peer);
 
+/*
+ * For a peer that writes its answers in pieces, each of which waits until the one before
+ * is acknowledged (Nagle's algorithm): the kernel would take 40 ms over that.
+ */
+void stream_acknowledge_at_once(struct stream *stream);
+
 const struct address *stream_peer(const struct stream *stream);
 /* The client's address, learned from the balancer that connected. */
 void stream_set_peer(struct stream *stream, const struct address *peer);

@@ -391,6 +391,7 @@ static struct imap *create(struct upstream *upstream, struct stream *stream,
 
 	imap->upstream = upstream;
 	imap->stream = stream;
+	stream_acknowledge_at_once(stream);
 	imap->ceiling_ms = deadline_ms;
 	metrics_gauge_up(METRICS_UPSTREAM_CONNECTIONS);
 	imap->last_heard_ms = loop_now_ms();

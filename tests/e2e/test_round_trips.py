@@ -1,9 +1,12 @@
 """How often the upstream is asked: over a real link each command costs a round trip."""
 
 import socket
+import statistics
+import time
 
 import fake_imap
 import mails
+import net
 import roles
 
 COUNT = 5
@@ -27,6 +30,31 @@ def test_retr_and_top_are_one_command_each(fake, bridge_to):
             client.retr(number)
             client.top(number, 0)
         assert said_after(fake, before) == ["UID FETCH"] * (2 * COUNT)
+
+
+def _in_pieces(connection, tag, rest):
+    """As servers do whose every write waits for the acknowledgement of the one before."""
+    if b"BODY.PEEK[]" not in rest:
+        return None
+    uid = int(rest.split()[0])
+    body = connection.mailbox.find(uid).body
+    connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
+    for piece in (b"* %d FETCH (UID %d BODY[] {%d}\r\n" % (uid, uid, len(body)), body, b")\r\n",
+                  tag + b" OK done\r\n"):
+        connection.send(piece)
+    return True
+
+
+def test_a_server_that_answers_in_pieces_is_acknowledged_at_once(fake, bridge_to):
+    several(fake)
+    fake.on("UID FETCH", _in_pieces)
+    taken = []
+    with bridge_to(fake.url).signed_in("alice") as client:
+        for number in (1, 3, 5, 2, 4) * 4:
+            before = time.monotonic()
+            client.retr(number)
+            taken.append(time.monotonic() - before)
+    assert statistics.median(taken) < 0.03 * net.slow_factor(), "a delayed acknowledgement takes 0.04"
 
 
 def test_listings_ask_nothing(fake, bridge_to):
