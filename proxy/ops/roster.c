@@ -17,7 +17,7 @@
 #define BACK_OFF_FIRST_MS 50
 #define BACK_OFF_SERVED_MS 500 // at most, for who became READY: clients wait for it
 #define BACK_OFF_MAX_MS 30000
-#define STEADY_MS 10000 // who lived this long did not die of its start
+#define STEADY_MS 1000 // who served this long did not die of its start
 
 /* START, READY. On failure the process is killed and freed. */
 SUSPENDS bool roster_initiate(struct process *process,
@@ -102,6 +102,18 @@ void roster_log_death(const struct process *process, uint64_t since_ms)
 	}
 }
 
+void roster_log_return(const struct process *process, uint64_t died_ms)
+{
+	struct log_line line;
+
+	if (died_ms > 0 && log_begin(&line, LOG_INFO, "role is back")) {
+		log_string(&line, "role", process->role);
+		log_number(&line, "pid", (uint64_t)process->pid);
+		log_seconds(&line, "after", loop_now_ms() - died_ms);
+		log_end(&line);
+	}
+}
+
 /* A process that was told to drain: waited for, then killed. */
 struct leaver {
 	struct roster *roster;
@@ -153,7 +165,10 @@ uint64_t roster_next_delay(uint64_t last_ms, uint64_t lived_ms, bool served)
 {
 	const uint64_t most_ms = served ? BACK_OFF_SERVED_MS : BACK_OFF_MAX_MS;
 
-	if (last_ms == 0 || lived_ms >= STEADY_MS) {
+	if (served && lived_ms >= STEADY_MS) {
+		return 0;
+	}
+	if (last_ms == 0) {
 		return BACK_OFF_FIRST_MS;
 	}
 	return last_ms * 2 < most_ms ? last_ms * 2 : most_ms;
@@ -226,7 +241,7 @@ SUSPENDS void roster_run_slot(void *argument)
 	struct slot *slot = argument;
 	struct roster *roster = slot->roster;
 	struct failure failure;
-	uint64_t delay_ms = 0;
+	uint64_t delay_ms = 0, died_ms = 0;
 
 	do {
 		const uint64_t since_ms = loop_now_ms();
@@ -238,7 +253,9 @@ SUSPENDS void roster_run_slot(void *argument)
 
 		gate_open(&roster->changed);
 		if (served) {
+			roster_log_return(slot->process, died_ms);
 			keep_serving(slot);
+			died_ms = loop_now_ms();
 		} else {
 			log_say(LOG_ERROR, "worker not started", "%s", failure.text);
 		}

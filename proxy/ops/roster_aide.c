@@ -109,7 +109,7 @@ SUSPENDS static void run_aide(void *argument)
 {
 	struct aide *aide = argument;
 	struct roster *roster = aide->roster;
-	uint64_t delay_ms = 0;
+	uint64_t delay_ms = 0, died_ms = 0;
 
 	do {
 		const uint64_t since_ms = loop_now_ms();
@@ -117,9 +117,14 @@ SUSPENDS static void run_aide(void *argument)
 		replace_aide(aide);
 		const bool served = aide->process != NULL;
 
+		if (served) {
+			roster_log_return(aide->process, died_ms);
+			died_ms = 0;
+		}
 		watch_aide(aide);
 		if (aide->process && aide->process->gone && !roster->stopping) {
 			bury(aide, since_ms);
+			died_ms = loop_now_ms();
 		}
 		delay_ms = roster_next_delay(delay_ms, loop_now_ms() - since_ms, served);
 		roster_back_off(roster, &aide->replace, delay_ms);

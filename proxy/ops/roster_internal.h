@@ -30,6 +30,9 @@ void roster_add(struct channel_descriptors *descriptors, int fd);
 
 void roster_log_death(const struct process *process, uint64_t since_ms);
 
+/* It serves in the place of one that died at died_ms; 0: of none. */
+void roster_log_return(const struct process *process, uint64_t died_ms);
+
 /* DRAIN, then it is waited for by a task of its own. */
 SUSPENDS void roster_let_go(struct roster *roster, struct process *process);
 

@@ -163,7 +163,7 @@ SUSPENDS void roster_run_keeper(void *argument)
 {
 	struct roster *roster = argument;
 	struct failure failure;
-	uint64_t delay_ms = 0;
+	uint64_t delay_ms = 0, died_ms = 0;
 
 	if (roster->keeper) {
 		retire(roster);
@@ -177,8 +177,10 @@ SUSPENDS void roster_run_keeper(void *argument)
 		if (roster->keeper_failed) {
 			log_say(LOG_ERROR, "keeper not started", "%s", failure.text);
 		} else {
+			roster_log_return(roster->keeper, died_ms);
 			forget_store(roster);
 			serve(roster);
+			died_ms = loop_now_ms();
 		}
 		if (roster->keeper && !roster->ending) {
 			bury(roster, since_ms);
