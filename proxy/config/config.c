@@ -14,17 +14,20 @@ struct config *config_parse(struct bytes text, const char *name,
 			    struct config_errors *errors)
 {
 	static const struct config_raw nothing;
+	struct config_places places = { 0 };
 	struct config_raw *raw;
+	struct config *config = NULL;
 	*errors = (struct config_errors){ .text = { .max = CONFIG_ERRORS_MAX } };
 	if (text.len > CONFIG_FILE_MAX) {
 		config_errors_add(errors, "%s: is longer than 1 MiB", name);
 		return NULL;
 	}
-	if (!config_yaml_read(text, name, &raw, errors)) {
-		return NULL;
+	if (config_yaml_read(text, name, &raw, &places, errors)) {
+		config =
+			config_check(raw != NULL ? raw : &nothing, name, &places, errors);
 	}
-	struct config *config = config_check(raw != NULL ? raw : &nothing, false, errors);
 	config_yaml_free(raw);
+	config_places_release(&places);
 	return config;
 }
 
@@ -81,7 +84,7 @@ struct config *config_from_url(const char *url, struct config_errors *errors)
 				  .routes = &route,
 				  .routes_count = 1 };
 	*errors = (struct config_errors){ .text = { .max = CONFIG_ERRORS_MAX } };
-	struct config *config = config_check(&raw, true, errors);
+	struct config *config = config_check(&raw, "IMAP URL", NULL, errors);
 	free(server);
 	return config;
 }

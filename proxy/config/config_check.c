@@ -20,23 +20,38 @@
 
 #define WORKERS_MAX 256
 #define MISTAKE_MAX 1024 // octets of one message
+#define PATH_OCTETS_MAX 128
 
 /* ---- what the checks share ---- */
 
+/* As for refuse() in config_yaml.c, unless it only follows from a mistake of form. */
+static void add_mistake(struct config_check *check, const char *path, const char *text)
+{
+	const struct config_place *place = config_places_find(check->places, path);
+	if (place == NULL) {
+		config_errors_add(check->errors, "%s: %s: %s", check->name, path, text);
+	} else if (!place->is_refused) {
+		config_errors_add(check->errors, "%s:%zu:%zu: %s: %s", check->name,
+				  place->mark.line + 1, place->mark.column + 1, path,
+				  text);
+	}
+}
+
 void config_mistake(struct config_check *check, const char *key, const char *format, ...)
 {
-	char text[MISTAKE_MAX];
+	char text[MISTAKE_MAX], path[PATH_OCTETS_MAX];
 	va_list arguments;
 	va_start(arguments, format);
 	// A longer message would lose its end: the values quoted in it are bounded.
 	vsnprintf(text, sizeof text, format, arguments);
 	va_end(arguments);
-	if (check->url_form) {
-		config_errors_add(check->errors, "IMAP URL: %s", text);
+	if (check->places == NULL) {
+		config_errors_add(check->errors, "%s: %s", check->name, text);
 		return;
 	}
-	config_errors_add(check->errors, "%s%s%s: %s", check->at,
-			  *check->at != '\0' && *key != '\0' ? "." : "", key, text);
+	snprintf(path, sizeof path, "%s%s%s", check->at,
+		 *check->at != '\0' && *key != '\0' ? "." : "", key);
+	add_mistake(check, path, text);
 }
 
 bool config_given(struct config_check *check, const char *key, const char *text)
@@ -237,10 +252,11 @@ static void check_top(struct config_check *check, const struct config_raw *raw,
 			      raw->shared_addresses_count, &config->shared_addresses);
 }
 
-struct config *config_check(const struct config_raw *raw, bool url_form,
+struct config *config_check(const struct config_raw *raw, const char *name,
+			    const struct config_places *places,
 			    struct config_errors *errors)
 {
-	struct config_check check = { .errors = errors, .url_form = url_form };
+	struct config_check check = { .errors = errors, .name = name, .places = places };
 	struct config *config = memory_new(sizeof *config);
 	check_top(&check, raw, config);
 	config_check_listen(&check, raw, config);

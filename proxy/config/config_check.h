@@ -10,11 +10,12 @@
 
 struct config_check {
 	struct config_errors *errors;
-	bool url_form;
+	const char *name;                   // what the settings come from
+	const struct config_places *places; // NULL: the URL
 	char at[48]; // what is being judged: "routes[2]", "" at the top
 };
 
-/* "routes[2].server: TEXT"; key "": "routes[2]: TEXT". */
+/* "file:3:5: routes[2].server: TEXT"; key "": "routes[2]: TEXT". */
 void config_mistake(struct config_check *check, const char *key, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 

@@ -7,6 +7,7 @@
 #define PROXY_CONFIG_CONFIG_RAW_H
 
 #include "proxy/config/config.h"
+#include "proxy/config/config_places.h"
 
 #define CONFIG_FILE_MAX ((size_t)1 << 20)   // octets of a configuration file
 #define CONFIG_ERRORS_MAX ((size_t)1 << 16) // octets of all messages together
@@ -90,18 +91,21 @@ struct config_raw {
 };
 
 /*
- * YAML text to the raw form; the first structural mistake is reported as
- * "name:line:column: ...". True with *out NULL: the text holds no setting at all.
+ * YAML text to the raw form. Mistakes of form are reported as "name:line:column: path:
+ * ..."; what they leave is in *out, NULL where that is nothing. False: no more can be
+ * said, the text is no YAML or not read to its end. places is to be released in any case.
  */
 bool config_yaml_read(struct bytes text, const char *name, struct config_raw **out,
-		      struct config_errors *errors);
+		      struct config_places *places, struct config_errors *errors);
 void config_yaml_free(struct config_raw *raw); // NULL is fine
 
 /*
- * Judge the raw form. NULL where there were mistakes: each one is reported by its path.
- * url_form: the settings come from the command line's URL, and messages say so.
+ * Judge the raw form. NULL where there are mistakes, of form or of meaning: each is
+ * reported by its place and path. name is the file's; places NULL: the settings come from
+ * the command line's URL, and messages say so.
  */
-struct config *config_check(const struct config_raw *raw, bool url_form,
+struct config *config_check(const struct config_raw *raw, const char *name,
+			    const struct config_places *places,
 			    struct config_errors *errors);
 
 void config_provider_release(struct config_provider *provider);

@@ -166,7 +166,8 @@ def test_a_new_certificate_is_shown_to_new_sessions(start_bridge, fake, pki, use
 
 
 @pytest.mark.parametrize("text, said", [
-    ("routes:\n  - match: '*'\n    servr: imap://127.0.0.1\n", "servr"),
+    ("routes:\n  - match: '*'\n    servr: imap://127.0.0.1\n", ":3:5: routes[0]: unknown"),
+    ("rout: []\nlimits: {idle: 1x}\n", ":2:16: limits.idle"),
     ("routes: [\n", "popbridge.yaml:"),
     ("", "routes: is missing"),
     ("routes:\n  - match: '*'\n    server: ftp://127.0.0.1\n", "routes[0].server"),

@@ -250,16 +250,16 @@ static void test_an_unknown_key_is_named_with_its_place(void **state)
 {
 	(void)state;
 	refused("routes:\n  - match: \"*\"\n    sever: imaps://a\n",
-		"f.yaml:3:5: unknown key \"sever\" in routes; did you mean server");
+		"f.yaml:3:5: routes[0]: unknown key \"sever\"; did you mean server");
 	refused(ROUTE "limit: {}\n", "f.yaml:4:1: unknown key \"limit\"; did you mean "
 				     "limits");
 	refused(ROUTE "limits:\n  idle: 10m\n\n  # words\n  Sign_In: 3s\n",
-		"f.yaml:8:3: unknown key \"Sign_In\" in limits; did you mean sign-in");
+		"f.yaml:8:3: limits: unknown key \"Sign_In\"; did you mean sign-in");
 	refused(ROUTE "log: {colour: red}\n",
-		"f.yaml:4:7: unknown key \"colour\" in log; known here: format, level");
-	refused("tls:\n  additional:\n    - cert: a\n",
-		"f.yaml:3:7: unknown key \"cert\" in additional; known here: "
-		"certificate");
+		"f.yaml:4:7: log: unknown key \"colour\"; known here: format, level");
+	refused_with("tls:\n  additional:\n    - cert: a\n", 4,
+		     "f.yaml:3:7: tls.additional[0]: unknown key \"cert\"; known here: "
+		     "certificate");
 }
 
 static void test_a_wrong_type_is_named_with_its_place(void **state)
@@ -269,7 +269,7 @@ static void test_a_wrong_type_is_named_with_its_place(void **state)
 		"f.yaml:1:9: routes: here a list (entries that begin with \"- \", or "
 		"[a, b]) must stand, not a single value");
 	refused("routes:\n  - imaps://a\n",
-		"f.yaml:2:5: routes: here \"key: value\" lines "
+		"f.yaml:2:5: routes[0]: here \"key: value\" lines "
 		"must stand, not a single value");
 	refused("- a\n", "f.yaml:1:1: here \"key: value\" lines must stand, not a list");
 	refused("hello\n", "f.yaml:1:1: here \"key: value\" lines must stand");
@@ -286,8 +286,9 @@ static void test_values_without_their_quotes_get_advice(void **state)
 	refused("routes:\n  - match: *\n    server: imaps://a\n",
 		"needs quotes around it");
 	refused("routes:\n  - match: *all\n", "needs quotes around it");
-	refused("routes:\n  - match: a\n    user: {user}\n", "needs quotes around it");
-	refused("listen:\n  - address: [::]:995\n", "needs quotes around it");
+	refused_with("routes:\n  - match: a\n    user: {user}\n", 2,
+		     "needs quotes around it");
+	refused_with("listen:\n  - address: [::]:995\n", 2, "needs quotes around it");
 }
 
 static void test_broken_yaml_is_reported_with_its_place(void **state)
@@ -307,18 +308,20 @@ static void test_what_a_configuration_has_no_use_for_is_refused(void **state)
 	(void)state;
 	refused("state: &a b\nlog: *a\n", "f.yaml:2:6: YAML aliases are not supported");
 	refused(ROUTE "---\nstate: a\n", "f.yaml:4:1: a second YAML document");
-	refused("a: [[[[[[[[[[[[[[1]]]]]]]]]]]]]]\n", "too deeply nested");
-	refused(ROUTE "state: ~\n", "f.yaml:4:8: null: leave the setting out");
-	refused(ROUTE "state: \"a\\0b\"\n", "f.yaml:4:8: a line break, NUL");
-	refused(ROUTE "state: a\nstate: b\n", "f.yaml:5:1: state is set a second time");
+	refused_with("a: [[[[[[[[[[[[[[1]]]]]]]]]]]]]]\n", 2, "too deeply nested");
+	refused(ROUTE "state: ~\n", "f.yaml:4:8: state: null: leave the setting out");
+	refused(ROUTE "state: \"a\\0b\"\n", "f.yaml:4:8: state: a line break, NUL");
+	refused(ROUTE "state: a\nstate: b\n", "f.yaml:5:1: state: is set a second time");
 }
 
 static void test_octets_that_would_end_an_imap_line_are_refused(void **state)
 {
 	(void)state;
-	route_refused("folder: \"a\\r\\nb\"", "f.yaml:4:13: a line break");
-	route_refused("user: \"a\\nb\"", "f.yaml:4:11: a line break");
-	route_refused("folder: \"a\\0b\"", "f.yaml:4:13: a line break, NUL");
+	route_refused("folder: \"a\\r\\nb\"",
+		      "f.yaml:4:13: routes[0].folder: a line break");
+	route_refused("user: \"a\\nb\"", "f.yaml:4:11: routes[0].user: a line break");
+	route_refused("folder: \"a\\0b\"",
+		      "f.yaml:4:13: routes[0].folder: a line break, NUL");
 }
 
 static void test_an_empty_file_says_what_is_missing(void **state)

@@ -32,6 +32,56 @@ static void test_several_mistakes_come_at_once(void **state)
 	config_errors_release(&errors);
 }
 
+/* Every kind of mistake, and no more than that: what only follows from one is not said.
+ */
+static void
+test_mistakes_of_form_and_of_meaning_come_at_once_with_their_places(void **state)
+{
+	static const char *const wanted[] = {
+		"f.yaml:2:3: listen[0]: unknown key \"adress\"; did you mean address\n",
+		"f.yaml:3:10: workers: is a whole number",
+		"f.yaml:5:5: routes[0]: here \"key: value\" lines must stand",
+		"f.yaml:7:5: routes[1]: unknown key \"sever\"; did you mean server\n",
+		"f.yaml:8:5: routes[1]: unknown key \"color\"; known here: match, server",
+		"f.yaml:9:10: routes[1].nul: is \"keep\" or \"replace\", not \"kep\"",
+		"f.yaml:10:5: routes[2].server: is missing",
+		"f.yaml:11:11: routes[2].pins: here a list",
+		"f.yaml:12:5: routes[2].match: is set a second time",
+		"f.yaml:13:8: state: here a single value must stand, not a list",
+		"f.yaml:14:17: limits.idle: a duration is",
+		"f.yaml:15:1: unknown key \"nonsense\"; known here: listen",
+	};
+	struct config_errors errors;
+	(void)state;
+	assert_null(
+		config_parse(bytes_of("listen:\n- adress: a\nworkers: 0\nroutes:\n"
+				      "  - joe\n"
+				      "  - match: a\n    sever: imaps://b\n"
+				      "    color: { of: [red, {}] }\n    nul: kep\n"
+				      "  - match: b\n    pins: c\n    match: d\n"
+				      "state: [a]\nlimits: { idle: 10, drain: \"5s\" }\n"
+				      "nonsense: 1\n"),
+			     "f.yaml", &errors));
+	for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+		if (!contains(buffer_bytes(&errors.text), wanted[i])) {
+			fail_msg("<%s> is not in %.*s", wanted[i], (int)errors.text.len,
+				 errors.text.data);
+		}
+	}
+	assert_int_equal(errors.count, sizeof wanted / sizeof *wanted);
+	config_errors_release(&errors);
+}
+
+static void test_quotes_and_backslashes_arrive_as_they_were_written(void **state)
+{
+	(void)state;
+	struct config *config =
+		accepted("routes: [{match: a, server: imaps://b, folder: 'a\"b\\c'}]\n"
+			 "log: {trace: ['\\\\n', \u00fc]}\n");
+	assert_string_equal(config->routes[0].folder, "a\"b\\c");
+	config_free(config);
+}
+
 static void test_a_listener_has_a_numeric_address_and_a_port(void **state)
 {
 	(void)state;
@@ -375,6 +425,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_several_mistakes_come_at_once),
+		cmocka_unit_test(
+			test_mistakes_of_form_and_of_meaning_come_at_once_with_their_places),
+		cmocka_unit_test(test_quotes_and_backslashes_arrive_as_they_were_written),
 		cmocka_unit_test(test_a_listener_has_a_numeric_address_and_a_port),
 		cmocka_unit_test(test_plain_from_holds_networks),
 		cmocka_unit_test(test_proxy_from_holds_networks),
