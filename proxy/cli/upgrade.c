@@ -1,12 +1,14 @@
 /*
  * `popbridge upgrade`: the service that runs with this configuration becomes the program
- * file that is installed by now. It is found by the lock in the state directory: that is
- * the keeper's, and the keeper's parent is the master.
+ * file that is installed by now. It is found by its control socket: whom the kernel names
+ * as its owner is the keeper, and the keeper's parent is the master.
  */
 #include "proxy/ops/upgrade.h"
 
-#include "proxy/base/memory.h"
 #include "proxy/cli/cli.h"
+#include "proxy/cli/enquiry.h"
+#include "proxy/cli/output.h"
+#include "proxy/rt/local.h"
 
 #include <argp.h>
 #include <errno.h>
@@ -17,7 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -25,16 +27,18 @@
 #define FIND_TIMES 30 // a keeper that was killed is started again
 #define WAIT_TIMES 900
 #define LINE_MAX_BYTES 512
+#define CONNECT_S 3
 #define PATH_OCTETS 1024
 
 struct upgrade_arguments {
-	const char *path;
+	struct enquiry_place place;
 	uint32_t pid;
 };
 
 static const struct argp_option options[] = {
-	{ "config", 'c', "FILE", 0, "The configuration (" CLI_DEFAULT_CONFIG ")", 0 },
-	{ "pid", 'p', "PID", 0, "The service's process, where it has no state directory",
+	{ "pid", 'p', "PID", 0,
+	  "The service's process, where it has no control socket: it is told, but what "
+	  "comes of it stands only in its log",
 	  0 },
 	{ 0 },
 };
@@ -44,8 +48,8 @@ static error_t take(int key, char *value, struct argp_state *state)
 	struct upgrade_arguments *arguments = state->input;
 	struct bytes text = bytes_of(value ? value : "");
 
-	if (key == 'c') {
-		arguments->path = value;
+	if (key == ARGP_KEY_INIT) {
+		state->child_inputs[0] = &arguments->place;
 	} else if (key == 'p') {
 		if (!bytes_take_u32(&text, &arguments->pid) || text.len > 0 ||
 		    arguments->pid < 1 || arguments->pid > INT_MAX) {
@@ -60,6 +64,7 @@ static error_t take(int key, char *value, struct argp_state *state)
 static const struct argp argp = {
 	.options = options,
 	.parser = take,
+	.children = enquiry_options,
 	.doc = "Lets a popbridge that runs with this configuration become the program "
 	       "that is installed by now, without a refused connection: new sessions are "
 	       "the new one's, those that run go on. Where the new program does not "
@@ -87,18 +92,7 @@ static bool read_small(const char *path, char out[LINE_MAX_BYTES], ssize_t *len)
 	return *len >= 0;
 }
 
-static bool is_locked(const char *path)
-{
-	const int fd = open(path, O_RDONLY | O_CLOEXEC);
-	const bool locked = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0;
-
-	if (fd >= 0) {
-		close(fd);
-	}
-	return locked;
-}
-
-/* Process numbers in a file may be those of another container. */
+/* Whoever listens at a socket may be anybody. */
 static bool is_keeper(uint32_t pid)
 {
 	static const char role[] = "\0--role\0keeper";
@@ -130,42 +124,40 @@ static uint32_t parent_of(uint32_t pid)
 	return bytes_take_u32(&rest, &parent) ? parent : 0;
 }
 
-static uint32_t look_for_master(const char *state)
+/* 0: nobody answers there, or it is no keeper that we can see. */
+static uint32_t look_for_keeper(const char *control, struct failure *failure)
 {
-	char path[PATH_OCTETS];
-	char line[LINE_MAX_BYTES];
-	struct bytes text;
-	uint32_t keeper;
-	ssize_t len;
+	struct ucred owner = { .pid = 0 };
+	socklen_t len = sizeof(owner);
+	const int fd = local_connect(control, CONNECT_S, failure);
 
-	if (snprintf(path, sizeof(path), "%s/popbridge.lock", state) >=
-		    (int)sizeof(path) ||
-	    !read_small(path, line, &len) || !is_locked(path)) {
+	if (fd < 0) {
 		return 0;
 	}
-	line[strcspn(line, "\n")] = '\0';
-	text = bytes_of(line);
-	return bytes_take_u32(&text, &keeper) && is_keeper(keeper) ? parent_of(keeper)
-								   : 0;
+	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &owner, &len);
+	close(fd);
+	if (owner.pid > 0 && is_keeper((uint32_t)owner.pid)) {
+		return (uint32_t)owner.pid;
+	}
+	failure_set(failure, FAILURE_PERMANENT,
+		    "the service at %s is not one of this machine's or container's "
+		    "processes",
+		    control);
+	failure_advise(failure, "run this where it runs, or send its master SIGUSR2");
+	return 0;
 }
 
-static uint32_t find_master(const char *state)
+static uint32_t find_master(const char *control, struct failure *failure)
 {
-	uint32_t master = 0;
+	uint32_t keeper = 0;
 
-	for (int i = 0; i < FIND_TIMES && master == 0; i++) {
-		master = look_for_master(state);
-		if (master == 0) {
+	for (int i = 0; i < FIND_TIMES && keeper == 0; i++) {
+		keeper = look_for_keeper(control, failure);
+		if (keeper == 0) {
 			pause_ms(LOOK_MS);
 		}
 	}
-	if (master == 0) {
-		fprintf(stderr,
-			"popbridge: no popbridge of this machine or container runs with "
-			"the state directory %s\n",
-			state);
-	}
-	return master;
+	return keeper > 0 ? parent_of(keeper) : 0;
 }
 
 static bool tell(uint32_t master)
@@ -209,15 +201,16 @@ static int wait_for_report(const char *path, uint32_t master)
 	return 1;
 }
 
-static int upgrade_by_state(const char *state)
+static int upgrade_at(const char *control)
 {
-	const uint32_t master = find_master(state);
+	struct failure failure;
+	const uint32_t master = find_master(control, &failure);
 	char path[PATH_OCTETS];
 
 	if (master == 0) {
-		return 1;
+		return output_failure(&failure);
 	}
-	snprintf(path, sizeof(path), "%s/" UPGRADE_FILE, state);
+	snprintf(path, sizeof(path), "%s" UPGRADE_SUFFIX, control);
 	if (unlink(path) != 0 && errno != ENOENT) {
 		fprintf(stderr, "popbridge: %s: %s\n", path, strerror(errno));
 		return 1;
@@ -225,35 +218,44 @@ static int upgrade_by_state(const char *state)
 	return tell(master) ? wait_for_report(path, master) : 1;
 }
 
+static int upgrade_blindly(uint32_t master)
+{
+	if (!tell(master)) {
+		return 1;
+	}
+	printf("process %" PRIu32
+	       " was told. Whether it is upgraded cannot be known from "
+	       "here: its log says \"upgraded\", or \"not upgraded\" and why. With "
+	       "control or state in the configuration, and without --pid, this command "
+	       "waits and says so itself.\n",
+	       master);
+	return 0;
+}
+
 int cli_upgrade(int argc, char **argv)
 {
-	struct upgrade_arguments arguments = { 0 };
-	struct source source;
-	struct config *config;
+	struct upgrade_arguments arguments = { .pid = 0 };
+	struct config *config = NULL;
+	char *control = NULL;
 	int result = 1;
 
 	if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) != 0) {
 		return 2;
 	}
 	if (arguments.pid > 0) {
-		if (!tell(arguments.pid)) {
-			return 1;
-		}
-		printf("process %" PRIu32 " was told; its log says what comes of it\n",
-		       arguments.pid);
-		return 0;
+		return upgrade_blindly(arguments.pid);
 	}
-	source = (struct source){ .path = arguments.path };
-	config = cli_load(&source, NULL);
-	if (!config) {
-		return 1;
-	}
-	if (config->state) {
-		result = upgrade_by_state(config->state);
+	enquiry_find(&arguments.place, &control, &config);
+	if (control) {
+		result = upgrade_at(control);
 	} else {
-		fprintf(stderr, "popbridge: without a state directory the service cannot "
-				"be found: give --pid\n");
+		fprintf(stderr,
+			"popbridge: the configuration has neither control nor state, so "
+			"the service cannot be found; give --pid\n");
 	}
-	config_free(config);
+	free(control);
+	if (config) {
+		config_free(config);
+	}
 	return result;
 }

@@ -164,7 +164,7 @@ SUSPENDS static void try_upgrade(struct master *master)
 	upgrade(master->source, &master->roster, &failure);
 	metrics_count(METRICS_UPGRADES_REFUSED);
 	log_say(LOG_ERROR, "not upgraded", "the old program stays: %s", failure.text);
-	upgrade_report(master->roster.setting.config->state, "%s", failure.text);
+	upgrade_report(master->roster.setting.config->control, "%s", failure.text);
 }
 
 /* One after the other; what is asked for meanwhile is not lost. */
@@ -258,16 +258,16 @@ SUSPENDS static void take_over(struct master *master)
 {
 	static const char not_all[] =
 		"the new program runs, but not all roles could be replaced: see the log";
-	const char *state = master->roster.setting.config->state;
+	const char *control = master->roster.setting.config->control;
 
 	if (roster_take_over(&master->roster, master->handover)) {
 		metrics_count(METRICS_UPGRADES);
 		log_say(LOG_INFO, "upgraded", "popbridge " POPBRIDGE_VERSION);
-		upgrade_report(state, UPGRADE_DONE "popbridge " POPBRIDGE_VERSION);
+		upgrade_report(control, UPGRADE_DONE "popbridge " POPBRIDGE_VERSION);
 	} else {
 		metrics_count(METRICS_UPGRADES_REFUSED);
 		log_say(LOG_ERROR, "not upgraded", not_all);
-		upgrade_report(state, not_all);
+		upgrade_report(control, not_all);
 	}
 }
 

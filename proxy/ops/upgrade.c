@@ -200,15 +200,15 @@ int upgrade_inherited(void)
 }
 
 /* Written whole under another name first: who waits for it reads no half. */
-void upgrade_report(const char *state, const char *format, ...)
+void upgrade_report(const char *control, const char *format, ...)
 {
 	char path[PATH_OCTETS];
 	char temporary[PATH_OCTETS + 8];
 	va_list values;
 	FILE *out;
 
-	if (!state || snprintf(path, sizeof(path), "%s/" UPGRADE_FILE, state) >=
-			      (int)sizeof(path)) {
+	if (!control || snprintf(path, sizeof(path), "%s" UPGRADE_SUFFIX, control) >=
+				(int)sizeof(path)) {
 		return;
 	}
 	snprintf(temporary, sizeof(temporary), "%s.new", path);

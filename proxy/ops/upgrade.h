@@ -19,12 +19,12 @@ SUSPENDS void upgrade(const struct source *source, struct roster *roster,
 int upgrade_inherited(void);
 
 /*
- * What came of it, for `popbridge upgrade`: a line in the state directory (NULL:
- * nowhere), UPGRADE_DONE or a reason.
+ * What came of it, for `popbridge upgrade`: a line in a file beside the control socket
+ * (NULL: nowhere), UPGRADE_DONE or a reason.
  */
-#define UPGRADE_FILE "upgrade"
+#define UPGRADE_SUFFIX ".upgrade"
 #define UPGRADE_DONE "done "
-void upgrade_report(const char *state, const char *format, ...)
+void upgrade_report(const char *control, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
 /* Signals that come between the two programs wait for the second one. */

@@ -273,15 +273,28 @@ def test_the_command_says_why_not(service):
 def test_the_command_finds_no_service_that_does_not_run(service):
     service.bridge.stop()
     done = service.command()
-    assert done.returncode == 1 and b"runs with the state directory" in done.stderr
+    assert done.returncode == 1 and b"is popbridge running with" in done.stderr
 
 
-def test_the_command_wants_a_pid_without_state(start_service, fake):
+def test_the_command_waits_where_there_is_only_a_control_socket(start_service, fake):
+    folder = net.short_folder("up")
+    service = start_service(fake.url, state=None, control=f"{folder}/control")
+    done = service.command()
+    assert done.returncode == 0 and done.stdout.startswith(b"upgraded: now it is popbridge ")
+    service.bridge.wait_log("upgraded")
+    service.install_script("#!/bin/sh\nexit 3\n")
+    done = service.command()
+    assert done.returncode == 1 and b"not upgraded" in done.stderr
+    net.remove_folder(folder)
+
+
+def test_the_command_says_what_it_cannot_know_without_a_control_socket(start_service, fake):
     service = start_service(fake.url, state=None)
     done = service.command()
-    assert done.returncode == 1 and b"--pid" in done.stderr
+    assert done.returncode == 1 and b"neither control nor state" in done.stderr
+    assert b"--pid" in done.stderr
     done = bridge_module.run("upgrade", "--pid", str(service.bridge.process.pid))
-    assert done.returncode == 0
+    assert done.returncode == 0 and b"cannot be known from here" in done.stdout
     service.bridge.wait_log("upgraded", seconds=30)
 
 
