@@ -1,5 +1,5 @@
 """
-Every setting that proxy/config/config_yaml.c knows is documented in docker/popbridge.yaml,
+Every setting that proxy/config/config_schema.c knows is documented in docker/popbridge.yaml,
 once, and nothing else is. A setting is documented by a comment right above it; the manual
 page popbridge.yaml(5) is made of these comments (docker/man/reference.awk).
 """
@@ -9,7 +9,7 @@ import sys
 
 import c_source
 
-SCHEMA = "proxy/config/config_yaml.c"
+SCHEMA = "proxy/config/config_schema.c"
 REFERENCE = "docker/popbridge.yaml"
 
 _FIELDS = re.compile(r"cyaml_schema_field_t (\w+)\[\] = \{(.*?)\n\};", re.S)

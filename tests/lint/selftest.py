@@ -47,7 +47,7 @@ def _session(body, before=""):
             f'#include "proxy/rt/task.h"\n{before}\n{body}\n'}
 
 
-SETTINGS = {"proxy/config/config_yaml.c": """
+SETTINGS = {"proxy/config/config_schema.c": """
 static const cyaml_schema_field_t listener_fields[] = {
 \tTEXT("address", config_raw_listener, address),
 };
