@@ -3,6 +3,7 @@ What is done to a target, and what comes out as a dict. Each function takes (tar
 and may return None: nothing to do for this target.
 """
 
+import dataclasses
 import json
 import subprocess
 import time
@@ -16,7 +17,7 @@ INDEX_READINGS = 5
 
 
 def _command(target, mode, *args):
-    program = "imap_load" if target.name == "floor" else "pop3_load"
+    program = "imap_load" if target.is_imap else "pop3_load"
     return [state.PROGRAMS[program], mode, "--port", str(target.client_port()),
             "--tls", target.tls, "--ca", path("tls", "ca.pem"), *(str(x) for x in args)]
 
@@ -34,23 +35,26 @@ def _by_rtt(target, near, far, farthest):
     return near if target.rtt == 0 else far if target.rtt <= 30 else farthest
 
 
-def full(target, rep, window=1):
-    count = _by_rtt(target, 10000, 300, 100)
+def full(target, rep, window=1, count=0):
+    count = count or _by_rtt(target, 10000, 300, 100)
     digest = ["--hash"] if rep == 0 else []
     if target.name == "floor":
         return load(target, "fetch", "--user", "u10k", "--count", count, *digest)
+    if target.name == "pipefloor":
+        return load(target, "fetch", "--user", "u10k", "--window", 64, "--count", count)
     return load(target, "download", "--user", "u10k", "--count", count, "--window", window, *digest)
 
 
+def full2k(target, rep):
+    return full(target, rep, count=2000)
+
+
 def pipe(target, rep):
-    if target.name == "floor":
-        return load(target, "fetch", "--user", "u10k", "--window", 64,
-                    "--count", _by_rtt(target, 10000, 300, 100))
     return full(target, rep, 64)
 
 
 def serial(target, _rep):
-    if target.name != "floor":
+    if not target.is_imap:
         return None
     return load(target, "fetch", "--user", "u10k", "--window", 1,
                 "--count", _by_rtt(target, 3000, 200, 60))
@@ -59,6 +63,11 @@ def serial(target, _rep):
 def poll(target, _rep, conc=16, extra=()):
     return load(target, "poll", "--user", "s%", "--users", 200, "--conc", conc,
                 "--seconds", _by_rtt(target, 6, 6, 8), *extra)
+
+
+def warm_poll(target):
+    """Everybody once: what is known of a mailbox, and a connection to it, is there."""
+    load(target, "poll", "--user", "s%", "--users", 200, "--sessions", 200, "--conc", 16)
 
 
 def poll64(target, rep):
@@ -81,6 +90,12 @@ def listing(user, cold):
             target.forget(user)
         return load(target, "list", "--user", user)
     return scenario
+
+
+def warm_listing(user):
+    def warm(target):
+        load(target, "list", "--user", user)
+    return warm
 
 
 def big(number):
@@ -148,27 +163,34 @@ def top(target, _rep):
     return load(target, mode, "--user", "u10k", "--count", _by_rtt(target, 1000, 200, 60))
 
 
-# name: (function, mailboxes it needs)
+@dataclasses.dataclass(frozen=True)
+class Scenario:
+    function: object
+    mailboxes: tuple  # it needs
+    warm: object = None  # done once to each target before
+
+
 SCENARIOS = {
-    "big300": (big(3), ["ubig"]),
-    "idle": (idle, ["idle"]),
-    "index100k": (index, ["u100k", "small"]),
-    "full": (full, ["u10k"]),
-    "pipe": (pipe, ["u10k"]),
-    "serial": (serial, ["u10k"]),
-    "poll": (poll, ["small"]),
-    "poll64": (poll64, ["small"]),
-    "pollburst": (pollburst, ["small"]),
-    "pollcold": (pollcold, ["small"]),
-    "list1k-cold": (listing("u1k", True), ["u1k"]),
-    "list1k-warm": (listing("u1k", False), ["u1k"]),
-    "list10k-cold": (listing("u10k", True), ["u10k"]),
-    "list10k-warm": (listing("u10k", False), ["u10k"]),
-    "list100k-cold": (listing("u100k", True), ["u100k"]),
-    "list100k-warm": (listing("u100k", False), ["u100k"]),
-    "big": (big(2), ["ubig"]),
-    "dele": (dele, ["udel"]),
-    "top": (top, ["u10k"]),
+    "big300": Scenario(big(3), ("ubig",)),
+    "idle": Scenario(idle, ("idle",)),
+    "index100k": Scenario(index, ("u100k", "small")),
+    "full": Scenario(full, ("u10k",)),
+    "full2k": Scenario(full2k, ("u10k",)),
+    "pipe": Scenario(pipe, ("u10k",)),
+    "serial": Scenario(serial, ("u10k",)),
+    "poll": Scenario(poll, ("small",), warm_poll),
+    "poll64": Scenario(poll64, ("small",), warm_poll),
+    "pollburst": Scenario(pollburst, ("small",)),
+    "pollcold": Scenario(pollcold, ("small",)),
+    "list1k-cold": Scenario(listing("u1k", True), ("u1k",)),
+    "list1k-warm": Scenario(listing("u1k", False), ("u1k",), warm_listing("u1k")),
+    "list10k-cold": Scenario(listing("u10k", True), ("u10k",)),
+    "list10k-warm": Scenario(listing("u10k", False), ("u10k",), warm_listing("u10k")),
+    "list100k-cold": Scenario(listing("u100k", True), ("u100k",)),
+    "list100k-warm": Scenario(listing("u100k", False), ("u100k",), warm_listing("u100k")),
+    "big": Scenario(big(2), ("ubig",)),
+    "dele": Scenario(dele, ("udel",)),
+    "top": Scenario(top, ("u10k",)),
 }
 
 FIGURES = ("big300", "idle", "index100k")

@@ -125,3 +125,13 @@ def promises(rows, more):
                [[what, _number(value), limit, ("kept" if limit else "") if kept else "BROKEN"]
                 for what, value, limit, kept in found])
     return all(kept for *_, kept in found)
+
+
+def goals(judged):
+    """False where one is not held."""
+    found = list(judged)
+    _print("Figures to reach", ["figure", "value", "target", ""],
+           [[what, "-" if value is None else _number(value), limit,
+             "held" if kept else "NOT MEASURED" if value is None else "NOT HELD"]
+            for what, value, limit, kept in found])
+    return all(kept for *_, kept in found)

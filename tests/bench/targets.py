@@ -1,7 +1,8 @@
 """
 The servers that are driven. popbridge: the build under test. peer: Dovecot's POP3 on its
 imapc storage, the nearest other bridge. native: Dovecot's POP3 on the mail itself. floor:
-no server but raw IMAP.
+no server but raw IMAP, everything asked for at once; pipefloor: 64 single FETCHes on the way.
+unparked: popbridge without parking.
 """
 
 import os
@@ -16,8 +17,13 @@ import upstream
 from state import MAIL_UID, path, run, target_port, upstream_port
 
 
+PORTS = 8  # more than there are
+
+
 class Target:
     """Listens on port (plain, STLS) and port + 1 (TLS). tls: none, stls or tls, both sides."""
+
+    is_imap = False
 
     def __init__(self, name, rtt, tls, slot):
         self.name, self.rtt, self.tls = name, rtt, tls
@@ -42,6 +48,8 @@ class Target:
 
 
 class Floor(Target):
+    is_imap = True
+
     def client_port(self):
         return self.upstream_port()
 
@@ -62,9 +70,10 @@ listen:
 tls: {{certificate: {tls}/server.pem, key: {tls}/server.key}}
 routes:
   - {{match: "*", server: "{scheme}://127.0.0.1:{upstream}"{trust}}}
-limits: {{sessions-per-address: 10000, accept-rate: 100000, sign-in-delay: off}}
+limits: {{sessions-per-address: 10000, accept-rate: 100000, sign-in-delay: off, parking: {parking}}}
 log: {{level: warning}}
 """
+    _PARKING = "5m"
     _SCHEMES = {"none": "imap", "stls": "imap+starttls", "tls": "imaps"}
 
     def config(self):
@@ -74,7 +83,7 @@ log: {{level: warning}}
         super().start()
         state.write(self.folder + "/popbridge.yaml", self.config().format(
             port=self.port, tls_port=self.port + 1, tls=path("tls"),
-            scheme=self._SCHEMES[self.tls], upstream=self.upstream_port(),
+            parking=self._PARKING, scheme=self._SCHEMES[self.tls], upstream=self.upstream_port(),
             trust="" if self.tls == "none" else f", ca-file: {path('tls')}/ca.pem"))
         self.process = state.start(
             [state.PROGRAMS["popbridge"], "serve", "-c", self.folder + "/popbridge.yaml"],
@@ -103,6 +112,10 @@ log: {{level: warning}}
             self.root = 0
 
 
+class Unparked(Popbridge):
+    _PARKING = "off"
+
+
 class Peer(Target):
     def start(self):
         for name in ("run", "home"):
@@ -128,4 +141,5 @@ class Peer(Target):
             stdout=subprocess.DEVNULL)
 
 
-CLASSES = {"popbridge": Popbridge, "peer": Peer, "native": Native, "floor": Floor}
+CLASSES = {"popbridge": Popbridge, "unparked": Unparked, "peer": Peer, "native": Native,
+           "floor": Floor, "pipefloor": Floor}
