@@ -20,6 +20,7 @@
 #define ROUTE_WORDS (sizeof(struct metrics_route) / sizeof(uint64_t))
 #define GAUGES_BEGIN WORD(gauges)
 #define GAUGES_END WORD(routes)
+#define ENDS (METRICS_CERTIFICATES + METRICS_PROVIDERS + 1) // when things end
 
 typedef _Atomic uint64_t cell;
 
@@ -39,8 +40,7 @@ struct table {
 
 _Static_assert(sizeof(struct metrics_values) % sizeof(uint64_t) == 0, "whole words");
 _Static_assert(sizeof(cell) == sizeof(uint64_t), "a cell is a word");
-_Static_assert(GAUGES_END == WORD(certificates_s) + METRICS_CERTIFICATES,
-	       "gauges lie together");
+_Static_assert(GAUGES_END == WORD(certificates_s) + ENDS, "gauges lie together");
 
 const uint32_t metrics_bounds_ms[METRICS_BUCKETS - 1] = {
 	5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000,
@@ -267,6 +267,18 @@ void metrics_certificate(size_t index, uint64_t until_s)
 	}
 }
 
+void metrics_provider(size_t index, uint64_t until_s)
+{
+	if (index < METRICS_PROVIDERS) {
+		set(WORD(providers_s) + index, until_s);
+	}
+}
+
+void metrics_consent(uint64_t until_s)
+{
+	set(WORD(consent_s), until_s);
+}
+
 static uint64_t unix_now_s(void)
 {
 	struct timespec now;
@@ -372,7 +384,7 @@ void metrics_read(struct metrics_values *out)
 
 	memset(out, 0, sizeof(*out));
 	read_words(out, 0, WORD(routes) + count * ROUTE_WORDS, SUM_ALL);
-	read_words(out, WORD(certificates_s), METRICS_CERTIFICATES, SUM_EARLIEST);
+	read_words(out, WORD(certificates_s), ENDS, SUM_EARLIEST);
 	for (uint32_t i = 0; i < count; i++) {
 		read_words(out, route_word(i) + ROUTE_WORD(last_good_s), 1, SUM_LATEST);
 		read_words(out, route_word(i) + ROUTE_WORD(last_failed_s), 1, SUM_LATEST);

@@ -24,6 +24,7 @@
 #define METRICS_MASTER_ROW 0 // the others are the workers'
 #define METRICS_ROUTES 64    // further ones are not measured
 #define METRICS_CERTIFICATES 16
+#define METRICS_PROVIDERS 16 // further ones are not shown
 #define METRICS_NO_ROUTE METRICS_ROUTES
 
 enum metrics_counter {
@@ -61,9 +62,10 @@ enum metrics_gauge {
 	METRICS_STARTED_S, // Unix time of the service's start
 	METRICS_WORKERS,   // ready
 	METRICS_WORKERS_WANTED,
-	METRICS_KEEPERS,       // serving: 0 or 1
-	METRICS_RELOAD_BROKEN, // 1: the last reload was refused, the old settings stay
-	METRICS_FILES_BROKEN,  // 1: certificate files changed and are no good
+	METRICS_KEEPERS,         // serving: 0 or 1
+	METRICS_RELOAD_BROKEN,   // 1: the last reload was refused, the old settings stay
+	METRICS_FILES_BROKEN,    // 1: certificate files changed and are no good
+	METRICS_CONSENTS_NEEDED, // accounts that need consent anew
 	METRICS_GAUGES
 };
 
@@ -118,6 +120,8 @@ struct metrics_values {
 	uint64_t gauges[METRICS_GAUGES];
 	uint64_t sessions[METRICS_STATES];
 	uint64_t certificates_s[METRICS_CERTIFICATES]; // Unix time of the end; 0: none
+	uint64_t providers_s[METRICS_PROVIDERS]; // of our secret or certificate there
+	uint64_t consent_s;                      // when the first consent ends
 	struct metrics_route routes[METRICS_ROUTES];
 };
 
@@ -163,6 +167,10 @@ void metrics_sign_in_failed(enum failure_kind kind);
 void metrics_refused(enum failure_kind kind);
 /* When the certificate with this index ends. */
 void metrics_certificate(size_t index, uint64_t until_s);
+/* When what proves us to the provider with this index ends; when the first consent does.
+ */
+void metrics_provider(size_t index, uint64_t until_s);
+void metrics_consent(uint64_t until_s);
 
 /*
  * METRICS_NO_ROUTE is fine for these. metrics_upstream_failed(): in which step it went
@@ -173,7 +181,8 @@ void metrics_upstream_failed(uint32_t route, enum metrics_step step,
 			     enum failure_kind kind);
 void metrics_step(uint32_t route, enum metrics_step step, uint64_t ms);
 
-/* All rows together. Certificates: the earliest end; last_*: the latest. */
+/* All rows together. Certificates, providers, consents: the earliest end; last_*: the
+ * latest. */
 void metrics_read(struct metrics_values *out); // large: not for a task's stack
 
 #endif

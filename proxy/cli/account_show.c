@@ -10,7 +10,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+enum { CONSENT_NOBODYS, CONSENT_GIVEN, CONSENT_NEEDED_ANEW };
 
 static const char *consent_words(const struct admin_message *row)
 {
@@ -136,7 +139,8 @@ static void print_account(const struct admin_message *row)
 		line("ends", bytes_of(output_time(row->number[ADMIN_UNTIL_S], until)));
 	}
 	if (row->number[ADMIN_TYPE] == ACCOUNT_OAUTH &&
-	    (row->number[ADMIN_STATE] == 0 || row->number[ADMIN_STATE] == 2)) {
+	    (row->number[ADMIN_STATE] == CONSENT_NOBODYS ||
+	     row->number[ADMIN_STATE] == CONSENT_NEEDED_ANEW)) {
 		printf("  to do: popbridge account consent ");
 		output_text(stdout, row->text[ADMIN_USER]);
 		putchar('\n');
@@ -175,12 +179,27 @@ static void print_device(const struct admin_message *row)
 	}
 }
 
+/* For the list: with the day on which it ends, where that is known. */
+static const char *consent_to(const struct admin_message *row, char out[64])
+{
+	const time_t until_s = (time_t)row->number[ADMIN_UNTIL_S];
+	struct tm day;
+
+	if (until_s == 0 || row->number[ADMIN_STATE] != CONSENT_GIVEN ||
+	    !gmtime_r(&until_s, &day) || strftime(out, 64, "given to %F", &day) == 0) {
+		return consent_words(row);
+	}
+	return out;
+}
+
 static void print_short(const struct admin_message *row)
 {
+	char consent[64];
+
 	printf("%-32.*s %-32.*s %-12s %-24s %" PRIu64 "\n",
 	       (int)row->text[ADMIN_USER].len, row->text[ADMIN_USER].at,
 	       (int)row->text[ADMIN_MAILBOX].len, row->text[ADMIN_MAILBOX].at,
-	       kind_of(row), consent_words(row), row->number[ADMIN_DEVICES]);
+	       kind_of(row), consent_to(row, consent), row->number[ADMIN_DEVICES]);
 }
 
 /* ---- the actions ---- */

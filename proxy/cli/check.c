@@ -1,12 +1,17 @@
 #include "proxy/cli/cli.h"
 
 #include "proxy/base/memory.h"
+#include "proxy/rt/pem_expiry.h"
 #include "proxy/session/service.h"
 
 #include <argp.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
+
+#define DAY_S ((uint64_t)24 * 3600)
 
 static const struct argp_option options[] = {
 	{ "config", 'c', "FILE", 0, "The configuration (" CLI_DEFAULT_CONFIG ")", 0 },
@@ -81,6 +86,27 @@ static void print_description(const struct config *config)
 	buffer_release(&text);
 }
 
+/* What proves us to a provider and ends soon. */
+static void print_ends(const struct config *config)
+{
+	const uint64_t now_s = (uint64_t)time(NULL);
+
+	for (size_t i = 0; i < config->provider_count; i++) {
+		const struct config_provider *provider = &config->providers[i];
+		const uint64_t until_s =
+			provider->certificate
+				? pem_expiry_of_file_s(provider->certificate)
+				: provider->client_secret_until_s;
+
+		if (until_s > 0 && until_s < now_s + CONFIG_CREDENTIAL_WARN_S) {
+			printf("note: providers[%zu] gives tokens to our %s for %" PRIu64
+			       " more days: renew it there\n",
+			       i, provider->certificate ? "certificate" : "client secret",
+			       until_s > now_s ? (until_s - now_s) / DAY_S : 0);
+		}
+	}
+}
+
 int cli_check(int argc, char **argv)
 {
 	const char *path = NULL;
@@ -99,6 +125,7 @@ int cli_check(int argc, char **argv)
 	good = check_files_to_come(config);
 	if (good) {
 		print_description(config);
+		print_ends(config);
 	}
 	config_free(config);
 	return good ? 0 : 1;

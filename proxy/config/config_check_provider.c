@@ -190,6 +190,31 @@ static void check_client(struct config_check *check,
 	out->app_only = config_bool(check, "app-only", raw->app_only);
 }
 
+#define LASTS_MAX_MS ((uint64_t)10 * 366 * 24 * 3600 * 1000)
+
+static void check_ends(struct config_check *check, const struct config_raw_provider *raw,
+		       struct config_provider *out)
+{
+	const char *secret = raw->client_secret_expires;
+	const char *lasts = raw->consent_lasts;
+	const char *why;
+	uint64_t ms = 0;
+
+	if (config_given(check, "client-secret-expires", secret) &&
+	    !config_date_parse(bytes_of(secret), &out->client_secret_until_s, &why)) {
+		config_mistake(check, "client-secret-expires", "%s, not %s", why,
+			       config_quote(bytes_of(secret)).text);
+	}
+	if (config_given(check, "consent-lasts", lasts) &&
+	    (!config_duration_parse(bytes_of(lasts), &ms, &why) || ms > LASTS_MAX_MS ||
+	     ms < 1000)) {
+		config_mistake(check, "consent-lasts",
+			       "is a duration of up to ten years as in 168h, not %s",
+			       config_quote(bytes_of(lasts)).text);
+	}
+	out->consent_lasts_s = ms / 1000;
+}
+
 /* What is missing, or does not go together. */
 static void check_whole(struct config_check *check,
 			const struct config_provider *provider)
@@ -212,6 +237,10 @@ static void check_whole(struct config_check *check,
 		config_mistake(
 			check, "certificate",
 			"and client-secret-file: one of the two proves who we are");
+	}
+	if (provider->client_secret_until_s > 0 && !provider->client_secret_file) {
+		config_mistake(check, "client-secret-expires",
+			       "goes with client-secret-file");
 	}
 	if (provider->app_only && !provider->client_secret_file &&
 	    !provider->certificate) {
@@ -261,6 +290,7 @@ static void check_provider(struct config_check *check,
 	}
 	check_endpoints(&naming, raw, out);
 	check_client(check, raw, out);
+	check_ends(check, raw, out);
 	if (check->errors->count == mistakes) {
 		check_whole(check, out);
 	}

@@ -49,6 +49,7 @@ struct config_raw_provider {
 	char *certificate, *key, *service_account_file, *app_only;
 	char *discovery, *authorization_endpoint, *token_endpoint, *device_endpoint;
 	char *revocation_endpoint, *issuer, *scope, *app_scope, *identity_claim;
+	char *client_secret_expires, *consent_lasts;
 	char *ca_file;
 };
 

@@ -93,6 +93,7 @@ static const cyaml_schema_field_t provider_fields[] = {
 	TEXT("tenant", config_raw_provider, tenant),
 	TEXT("client-id", config_raw_provider, client_id),
 	TEXT("client-secret-file", config_raw_provider, client_secret_file),
+	TEXT("client-secret-expires", config_raw_provider, client_secret_expires),
 	TEXT("certificate", config_raw_provider, certificate),
 	TEXT("key", config_raw_provider, key),
 	TEXT("service-account-file", config_raw_provider, service_account_file),
@@ -106,6 +107,7 @@ static const cyaml_schema_field_t provider_fields[] = {
 	TEXT("scope", config_raw_provider, scope),
 	TEXT("app-scope", config_raw_provider, app_scope),
 	TEXT("identity-claim", config_raw_provider, identity_claim),
+	TEXT("consent-lasts", config_raw_provider, consent_lasts),
 	TEXT("ca-file", config_raw_provider, ca_file),
 	CYAML_FIELD_END,
 };

@@ -2,6 +2,7 @@
 
 #include <netinet/in.h>
 #include <string.h>
+#include <time.h>
 
 static bool refuse(const char **why, const char *text)
 {
@@ -45,6 +46,57 @@ bool config_duration_parse(struct bytes text, uint64_t *ms, const char **why)
 				   "as in 500ms, 60s, 10m, 2h");
 	}
 	return true;
+}
+
+/* Digits of a date, and the dash before them unless it is the first. */
+static bool take_part(struct bytes *rest, size_t len, int *out)
+{
+	if (rest->len < len) {
+		return false;
+	}
+	*out = 0;
+	for (size_t i = 0; i < len; i++) {
+		if (rest->at[i] < '0' || rest->at[i] > '9') {
+			return false;
+		}
+		*out = *out * 10 + (rest->at[i] - '0');
+	}
+	bytes_skip(rest, len);
+	return true;
+}
+
+static bool take_dash(struct bytes *rest)
+{
+	const bool is_there = rest->len > 0 && *rest->at == '-';
+
+	if (is_there) {
+		bytes_skip(rest, 1);
+	}
+	return is_there;
+}
+
+bool config_date_parse(struct bytes text, uint64_t *unix_s, const char **why)
+{
+	struct tm day = { 0 };
+	struct bytes rest = text;
+	const bool is_shaped = take_part(&rest, 4, &day.tm_year) && take_dash(&rest) &&
+			       take_part(&rest, 2, &day.tm_mon) && take_dash(&rest) &&
+			       take_part(&rest, 2, &day.tm_mday) && rest.len == 0;
+
+	if (is_shaped && day.tm_year >= 1970) {
+		struct tm same;
+
+		day.tm_year -= 1900;
+		day.tm_mon--;
+		same = day;
+		const time_t begin = timegm(&same); // the 31st of June becomes July
+
+		if (same.tm_mon == day.tm_mon && same.tm_mday == day.tm_mday) {
+			*unix_s = (uint64_t)begin;
+			return true;
+		}
+	}
+	return refuse(why, "a date is a day as in 2027-01-31");
 }
 
 bool config_size_parse(struct bytes text, uint64_t *octets, const char **why)

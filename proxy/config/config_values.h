@@ -13,6 +13,9 @@
 /* "250ms", "60s", "10m", "2h". */
 bool config_duration_parse(struct bytes text, uint64_t *ms, const char **why);
 
+/* "2027-01-31": Unix time of its begin, UTC. */
+bool config_date_parse(struct bytes text, uint64_t *unix_s, const char **why);
+
 /* "4096", "64KiB", "2MiB". */
 bool config_size_parse(struct bytes text, uint64_t *octets, const char **why);
 

@@ -25,6 +25,7 @@
 #define SAVE_PLACES_TICKS 15 // throttle places are written this often
 #define SAVE_PLACES_MAX 4096 // at a time, so that nobody waits for it
 #define EXPIRE_TICKS (60 * 60)
+#define CONSENTS_TICKS 60
 
 uint64_t keeper_wall_s(void)
 {
@@ -435,6 +436,9 @@ static void tick(struct keeper *keeper, uint64_t ticks, size_t *cursor)
 	}
 	if (ticks % SAVE_PLACES_TICKS == 0) {
 		save_places(keeper, SAVE_PLACES_MAX, cursor);
+	}
+	if (ticks % CONSENTS_TICKS == 0) {
+		consents_look(&keeper->consents, keeper->store, keeper_wall_s());
 	}
 	if (ticks % EXPIRE_TICKS == 0) {
 		store_expire(keeper->store, keeper_wall_s());

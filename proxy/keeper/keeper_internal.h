@@ -6,6 +6,7 @@
 #define PROXY_KEEPER_KEEPER_INTERNAL_H
 
 #include "proxy/ipc/outbox.h"
+#include "proxy/keeper/consents.h"
 #include "proxy/keeper/keeper.h"
 #include "proxy/keeper/lock_table.h"
 #include "proxy/keeper/login_delay.h"
@@ -61,6 +62,7 @@ struct keeper {
 	struct vault *vault; // registered accounts: this and the next two
 	struct tokens *tokens;
 	struct prover *prover;
+	struct consents consents;
 };
 
 uint64_t keeper_wall_s(void);

@@ -58,6 +58,17 @@ bool registry_next(struct store *store, struct bytes after, struct registered *o
 
 uint64_t registry_count(struct store *store);
 
+/* How consents stand, of all accounts. */
+struct registry_consents {
+	uint64_t needed;      // accounts that need it anew
+	uint64_t first_end_s; // of those given; 0: none ends
+	uint64_t ending;      // given, and end before soon_s
+	char first_account[REGISTRY_TEXT_MAX];
+};
+
+void registry_count_consents(struct store *store, uint64_t soon_s,
+			     struct registry_consents *out);
+
 /* New, or instead of what there is. False: not written. */
 bool registry_save(struct store *store, const struct registered *registered);
 

@@ -5,9 +5,10 @@
 #include "proxy/keeper/registry.h"
 #include "proxy/keeper/store_internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
-enum { FIND, NEXT, COUNT, SAVE, REMOVE, REMOVE_DEVICES, ROLLBACK };
+enum { FIND, NEXT, COUNT, NEEDED, ENDING, SAVE, REMOVE, REMOVE_DEVICES, ROLLBACK };
 
 #define COLUMNS                                                                          \
 	"account, route, mailbox, signs_in_as, aliases, kind, provider, version, "       \
@@ -19,6 +20,11 @@ static const char *const sql[] = {
 	[NEXT] = "SELECT " COLUMNS
 		 " FROM registered WHERE account > ? ORDER BY account LIMIT 1",
 	[COUNT] = "SELECT count(*) FROM registered",
+	[NEEDED] = "SELECT count(*) FROM registered WHERE consent = ?",
+	/* With min(), the bare column is of the row it was found in. */
+	[ENDING] = "SELECT min(consent_until_s), account,"
+		   " count(*) FILTER (WHERE consent_until_s < ?) FROM registered"
+		   " WHERE consent = ? AND consent_until_s > 0",
 	[SAVE] = "INSERT OR REPLACE INTO registered(" COLUMNS
 		 ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
 	[REMOVE] = "DELETE FROM registered WHERE account = ?",
@@ -125,6 +131,31 @@ uint64_t registry_count(struct store *store)
 		sqlite3_reset(get);
 	}
 	return count;
+}
+
+void registry_count_consents(struct store *store, uint64_t soon_s,
+			     struct registry_consents *out)
+{
+	sqlite3_stmt *needed = store_statement(store, STORE_REGISTRY, NEEDED);
+	sqlite3_stmt *ending = store_statement(store, STORE_REGISTRY, ENDING);
+
+	*out = (struct registry_consents){ 0 };
+	store_bind_number(needed, 1, CONSENT_NEEDED);
+	if (store_next_row(store, needed)) {
+		out->needed = store_number(needed, 0);
+		sqlite3_reset(needed);
+	}
+	store_bind_number(ending, 1, soon_s);
+	store_bind_number(ending, 2, CONSENT_GOOD);
+	if (store_next_row(store, ending)) {
+		const struct bytes account = store_text(ending, 1);
+
+		out->first_end_s = store_number(ending, 0);
+		out->ending = store_number(ending, 2);
+		snprintf(out->first_account, sizeof(out->first_account), "%.*s",
+			 (int)account.len, account.len > 0 ? account.at : "");
+		sqlite3_reset(ending);
+	}
 }
 
 static void bind_text(sqlite3_stmt *statement, int place, const char *text)

@@ -185,6 +185,18 @@ static void take_grant(struct tokens *tokens, struct registered *registered,
 	}
 }
 
+/* Where the provider does not say. */
+static uint64_t known_end(const struct tokens *tokens,
+			  const struct registered *registered)
+{
+	const struct config_provider *provider =
+		config_provider_named(tokens->config, bytes_of(registered->provider));
+
+	return provider && provider->consent_lasts_s > 0
+		       ? registered->consent_since_s + provider->consent_lasts_s
+		       : 0;
+}
+
 SUSPENDS bool tokens_grant(struct tokens *tokens, struct bytes account,
 			   const struct oauth_reply *reply, struct failure *failure)
 {
@@ -195,7 +207,7 @@ SUSPENDS bool tokens_grant(struct tokens *tokens, struct bytes account,
 		return failure_set(failure, FAILURE_PERMANENT, "no such account");
 	}
 	registered.consent_since_s = tokens_wall_s();
-	registered.consent_until_s = 0;
+	registered.consent_until_s = known_end(tokens, &registered);
 	take_grant(tokens, &registered, reply);
 	done = registry_save(tokens->store, &registered);
 	registered_release(&registered);

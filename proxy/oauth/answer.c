@@ -182,6 +182,9 @@ static bool read_grant(const json_t *root, struct answer *answer)
 	take_token(root, "refresh_token", &answer->refresh_token);
 	take_token(root, "id_token", &answer->id_token);
 	answer->refresh_expires_s = take_number(root, "refresh_token_expires_in");
+	if (answer->refresh_expires_s == 0) {
+		answer->refresh_expires_s = take_number(root, "refresh_expires_in");
+	}
 	return take_token(root, "access_token", &answer->access_token);
 }
 

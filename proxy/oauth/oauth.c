@@ -11,16 +11,20 @@
 
 #include "proxy/base/log.h"
 #include "proxy/base/memory.h"
+#include "proxy/base/metrics.h"
 #include "proxy/oauth/exchange.h"
 #include "proxy/oauth/http.h"
 #include "proxy/rt/offload.h"
+#include "proxy/rt/pem_expiry.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define DISCOVERY_MS ((uint64_t)3600 * 1000) // a document is good that long
-#define SEND_MS 5000                         // a keeper that takes nothing is gone
+#define DAY_S ((uint64_t)24 * 3600)
+#define SEND_MS 5000 // a keeper that takes nothing is gone
 
 struct provider {
 	const struct config_provider *settings; // borrowed
@@ -34,6 +38,7 @@ struct oauth {
 	struct provider *providers;  // owned; in the order of the configuration
 	struct channel *channel;     // owned; NULL: no keeper
 	struct task *reader;         // a child, while there is a channel
+	struct task *watcher;        // a child: warns of ends
 	struct job *asking;          // job::next: the provider has not answered yet
 	struct job *unkept;          // job::next, the newest first: answers to be stored
 	size_t jobs;
@@ -57,6 +62,50 @@ struct job {
 	struct exchange_result result;
 };
 
+/* When what proves us to the provider ends; 0: not known. */
+static uint64_t end_of(const struct provider *provider)
+{
+	return provider->settings->client_secret_until_s > 0
+		       ? provider->settings->client_secret_until_s
+		       : pem_expiry_s(buffer_bytes(&provider->papers.certificate));
+}
+
+static void warn_of_end(const struct provider *provider, uint64_t until_s, uint64_t now_s)
+{
+	struct log_line line;
+
+	if (log_begin(&line, LOG_WARNING, "provider credential ends")) {
+		log_string(&line, "provider", provider->settings->name);
+		log_number(&line, "days",
+			   until_s > now_s ? (until_s - now_s) / DAY_S : 0);
+		log_string(&line, "advice",
+			   provider->settings->certificate
+				   ? "give the provider another certificate, then "
+				     "change certificate and key"
+				   : "make another secret at the provider, then change "
+				     "client-secret-file and client-secret-expires");
+		log_end(&line);
+	}
+}
+
+SUSPENDS static void watch_ends(void *argument)
+{
+	const struct oauth *oauth = argument;
+
+	do {
+		const uint64_t now_s = (uint64_t)time(NULL);
+
+		for (size_t i = 0; i < oauth->config->provider_count; i++) {
+			const uint64_t until_s = end_of(&oauth->providers[i]);
+
+			metrics_provider(i, until_s);
+			if (until_s > 0 && until_s < now_s + CONFIG_CREDENTIAL_WARN_S) {
+				warn_of_end(&oauth->providers[i], until_s, now_s);
+			}
+		}
+	} while (task_sleep_until(loop_deadline_ms(DAY_S * 1000)));
+}
+
 struct oauth *oauth_new(const struct config *config)
 {
 	struct oauth *oauth = memory_new(sizeof(*oauth));
@@ -74,6 +123,11 @@ struct oauth *oauth_new(const struct config *config)
 		}
 	}
 	return oauth;
+}
+
+void oauth_watch(struct oauth *oauth)
+{
+	oauth->watcher = task_start_child(watch_ends, oauth);
 }
 
 static struct provider *find(struct oauth *oauth, struct bytes name)
@@ -353,6 +407,10 @@ SUSPENDS void oauth_free(struct oauth *oauth)
 		gate_wait(&oauth->job_ended, loop_deadline_ms(1000), &ignored);
 	}
 	leave_keeper(oauth);
+	if (oauth->watcher) {
+		task_cancel(oauth->watcher);
+		task_join(oauth->watcher);
+	}
 	while (oauth->unkept) {
 		forget(oauth, &oauth->unkept->request);
 	}

@@ -15,6 +15,9 @@ struct oauth;
 /* Reads the files of the providers: they may be readable now only. */
 struct oauth *oauth_new(const struct config *config);
 
+/* From now on, once a day: what proves us to a provider and ends soon is told of. */
+void oauth_watch(struct oauth *oauth);
+
 /* The keeper is at the other end (taken over); a former one is left. */
 SUSPENDS void oauth_serve(struct oauth *oauth, int fd);
 

@@ -16,6 +16,7 @@ SUSPENDS int oauth_live(struct role *role)
 	struct failure failure;
 
 	role_ready(role);
+	oauth_watch(oauth);
 	while (control_receive(role->channel, &message, descriptors, DEADLINE_NEVER,
 			       &failure) &&
 	       message.type != CONTROL_DRAIN) {

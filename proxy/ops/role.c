@@ -67,7 +67,7 @@ SUSPENDS static bool receive_start(struct role *role, struct failure *failure)
 	return good;
 }
 
-/* Workers count. Without a table they serve all the same. */
+/* Workers, keeper and oauth role count. Without a table they serve all the same. */
 static void count_for(const struct role *role)
 {
 	if (role->start.row != METRICS_MASTER_ROW && metrics_attach(role->metrics)) {

@@ -4,6 +4,7 @@
  */
 #include "proxy/base/memory.h"
 #include "proxy/ops/roster_internal.h"
+#include "proxy/ops/row.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -42,7 +43,7 @@ SUSPENDS void roster_introduce_oauth(struct roster *roster)
 
 SUSPENDS static struct process *start_aide(struct aide *aide, struct failure *failure)
 {
-	const struct control_message start = { .type = CONTROL_START };
+	struct control_message start = { .type = CONTROL_START };
 	struct process *process = process_spawn(aide->role, failure);
 
 	if (process) {
@@ -50,6 +51,8 @@ SUSPENDS static struct process *start_aide(struct aide *aide, struct failure *fa
 
 		if (aide == &aide->roster->web) {
 			roster_add(all, aide->roster->history);
+		} else {
+			process->row = start.row = row_take();
 		}
 		if (!roster_initiate(process, &start, all, failure)) {
 			process = NULL;

@@ -4,6 +4,7 @@
  */
 #include "proxy/base/memory.h"
 #include "proxy/ops/roster_internal.h"
+#include "proxy/ops/row.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -75,14 +76,15 @@ SUSPENDS static void offer_all(struct roster *roster, struct channel_descriptors
 SUSPENDS static struct process *start_keeper(struct roster *roster,
 					     struct failure *failure)
 {
-	const struct control_message start = { .type = CONTROL_START,
-					       .has_store = roster->store_fd >= 0 };
+	struct control_message start = { .type = CONTROL_START,
+					 .has_store = roster->store_fd >= 0 };
 	struct process *process = process_spawn("keeper", failure);
 
 	if (process) {
 		struct channel_descriptors *all = roster_outfit(roster, process);
 
 		process->setting = roster->setting_number;
+		process->row = start.row = row_take();
 		if (start.has_store) {
 			roster_add(all, roster->store_fd);
 		}

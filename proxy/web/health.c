@@ -84,6 +84,26 @@ static void judge_certificate(const char *file, uint64_t until_s, uint64_t now_s
 	}
 }
 
+static void judge_provider(const struct config_provider *provider, uint64_t until_s,
+			   uint64_t now_s, struct health *health)
+{
+	const char *what = provider->certificate ? "certificate" : "client secret";
+
+	if (until_s == 0) {
+		return;
+	}
+	if (until_s <= now_s) {
+		note(health, HEALTH_DEGRADED,
+		     "Our %s at the provider %.100s has expired: it gives no tokens.",
+		     what, provider->name);
+	} else if (until_s - now_s < CONFIG_CREDENTIAL_WARN_S) {
+		note(health, HEALTH_DEGRADED,
+		     "Our %s at the provider %.100s expires in %" PRIu64
+		     " days: renew it there.",
+		     what, provider->name, (until_s - now_s) / DAY_S);
+	}
+}
+
 bool health_is_route_failing(const struct metrics_route *route, uint64_t now_s)
 {
 	return route->last_failed_s > route->last_good_s &&
@@ -117,6 +137,9 @@ void health_judge(const struct config *config, const struct metrics_values *valu
 	     i++) {
 		judge_certificate(config->certificates[i].certificate,
 				  values->certificates_s[i], now_s, out);
+	}
+	for (size_t i = 0; i < config->provider_count && i < METRICS_PROVIDERS; i++) {
+		judge_provider(&config->providers[i], values->providers_s[i], now_s, out);
 	}
 	judge_routes(config, values, now_s, out);
 }

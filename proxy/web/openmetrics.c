@@ -66,6 +66,8 @@ static const struct family gauges[METRICS_GAUGES] = {
 	[METRICS_WORKERS_WANTED] = { "workers_wanted", "Workers that should serve." },
 	[METRICS_KEEPERS] = { "keepers_ready", "Keepers that serve now: 0 or 1." },
 	[METRICS_RELOAD_BROKEN] = { "reload_refused", "1: the last reload was refused." },
+	[METRICS_CONSENTS_NEEDED] = { "consents_needed",
+				      "Accounts that need consent anew." },
 	[METRICS_FILES_BROKEN] = { "certificate_files_refused",
 				   "1: certificate files changed and are no good." },
 };
@@ -225,6 +227,29 @@ static void write_certificates(const struct view *view, struct buffer *out)
 	}
 }
 
+static void write_providers(const struct view *view, struct buffer *out)
+{
+	const struct config *config = view->config;
+
+	begin(out, "provider_credential_expiry_timestamp_seconds", "gauge",
+	      "Unix time at which our secret or certificate at a provider ends.");
+	for (size_t i = 0; i < config->provider_count && i < METRICS_PROVIDERS; i++) {
+		if (view->now->providers_s[i] > 0) {
+			buffer_printf(out,
+				      P "provider_credential_expiry_timestamp_seconds"
+					"{provider=\"%s\"} %" PRIu64 "\n",
+				      config->providers[i].name,
+				      view->now->providers_s[i]);
+		}
+	}
+	begin(out, "consent_expires_seconds", "gauge",
+	      "Until the first consent ends, of those whose end is known.");
+	if (view->now->consent_s > 0) {
+		buffer_printf(out, P "consent_expires_seconds %" PRIi64 "\n",
+			      (int64_t)view->now->consent_s - (int64_t)view->now_s);
+	}
+}
+
 void openmetrics_write(const struct view *view, struct buffer *out)
 {
 	static const struct family ready = { "ready", "1: the service can serve." };
@@ -245,6 +270,7 @@ void openmetrics_write(const struct view *view, struct buffer *out)
 		    view->now->refused, out);
 	write_sessions(view->now, out);
 	write_certificates(view, out);
+	write_providers(view, out);
 	write_route_counts(view->now, out);
 	write_route_health(view, out);
 	write_steps(view->now, out);

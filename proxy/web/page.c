@@ -334,6 +334,39 @@ static void write_certificates(const struct view *view, struct buffer *out)
 		 "None: clients connect without TLS.");
 }
 
+static void write_end_row(const struct view *view, const char *name, uint64_t until_s,
+			  struct buffer *out)
+{
+	say(out, "<tr><td class=\"file\">");
+	escape_html(out, name);
+	say(out, "</td>");
+	write_days(view, until_s, out);
+	say(out, "</tr>\n");
+}
+
+/* Where there are providers. */
+static void write_consents(const struct view *view, struct buffer *out)
+{
+	const struct config *config = view->config;
+
+	if (config->provider_count == 0) {
+		return;
+	}
+	say(out, "<section><h2>Providers</h2><div class=\"card list\"><table>\n");
+	for (size_t i = 0; i < config->provider_count && i < METRICS_PROVIDERS; i++) {
+		if (view->now->providers_s[i] > 0) {
+			write_end_row(view, config->providers[i].name,
+				      view->now->providers_s[i], out);
+		}
+	}
+	if (view->now->consent_s > 0) {
+		write_end_row(view, "The next consent to end", view->now->consent_s, out);
+	}
+	write_row(out, "Accounts that need consent anew",
+		  view->now->gauges[METRICS_CONSENTS_NEEDED]);
+	say(out, "</table></div></section>\n");
+}
+
 static void write_totals(const struct view *view, struct buffer *out)
 {
 	const uint64_t *counters = view->now->counters;
@@ -365,6 +398,7 @@ void page_write(const struct view *view, const char *nonce, struct buffer *out)
 	write_ends(view, out);
 	say(out, "</div><div>\n");
 	write_certificates(view, out);
+	write_consents(view, out);
 	write_totals(view, out);
 	buffer_printf(out,
 		      "</div></div><footer>Refreshes itself every %d seconds · "

@@ -159,6 +159,29 @@ static void write_certificates(const struct view *view, struct buffer *out)
 	buffer_append(out, bytes_of("]"));
 }
 
+static void write_consents(const struct view *view, struct buffer *out)
+{
+	const struct config *config = view->config;
+
+	buffer_append(out, bytes_of(",\"providers\":["));
+	for (size_t i = 0; i < config->provider_count && i < METRICS_PROVIDERS; i++) {
+		comma(out, i);
+		buffer_append(out, bytes_of("{\"name\":"));
+		escape_json(out, config->providers[i].name);
+		if (view->now->providers_s[i] > 0) {
+			buffer_printf(out, ",\"days-left\":%" PRIi64,
+				      view_days_left(view, view->now->providers_s[i]));
+		}
+		buffer_append(out, bytes_of("}"));
+	}
+	buffer_printf(out, "],\"consents\":{\"needed\":%" PRIu64,
+		      view->now->gauges[METRICS_CONSENTS_NEEDED]);
+	if (view->now->consent_s > 0) {
+		buffer_printf(out, ",\"first-ends\":%" PRIu64, view->now->consent_s);
+	}
+	buffer_append(out, bytes_of("}"));
+}
+
 void status_write_json(const struct view *view, struct buffer *out)
 {
 	const struct metrics_values *now = view->now;
@@ -185,6 +208,7 @@ void status_write_json(const struct view *view, struct buffer *out)
 	}
 	buffer_append(out, bytes_of("]"));
 	write_certificates(view, out);
+	write_consents(view, out);
 	buffer_append(out, bytes_of("}\n"));
 }
 
@@ -277,6 +301,32 @@ static void text_certificates(const struct view *view, struct buffer *out)
 	}
 }
 
+static void text_consents(const struct view *view, struct buffer *out)
+{
+	const struct config *config = view->config;
+	const uint64_t needed = view->now->gauges[METRICS_CONSENTS_NEEDED];
+
+	for (size_t i = 0; i < config->provider_count && i < METRICS_PROVIDERS; i++) {
+		if (view->now->providers_s[i] > 0) {
+			buffer_printf(out,
+				      "provider      %s: our %s, %" PRIi64 " days left\n",
+				      config->providers[i].name,
+				      config->providers[i].certificate ? "certificate"
+								       : "secret",
+				      view_days_left(view, view->now->providers_s[i]));
+		}
+	}
+	if (needed > 0) {
+		buffer_printf(out, "consent       %" PRIu64 " accounts need it anew\n",
+			      needed);
+	}
+	if (view->now->consent_s > 0) {
+		buffer_printf(out,
+			      "consent       the next one ends in %" PRIi64 " days\n",
+			      view_days_left(view, view->now->consent_s));
+	}
+}
+
 void status_write_text(const struct view *view, struct buffer *out)
 {
 	const uint64_t *gauges = view->now->gauges;
@@ -299,4 +349,5 @@ void status_write_text(const struct view *view, struct buffer *out)
 	}
 	text_failures(view, out);
 	text_certificates(view, out);
+	text_consents(view, out);
 }

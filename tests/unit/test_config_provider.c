@@ -100,6 +100,13 @@ static void test_what_does_not_go_together_is_said(void **state)
 	snprintf(text, sizeof(text),
 		 "{kind: microsoft, client-id: a, service-account-file: %s}", pem);
 	provider_refused(text, "providers[0].service-account-file: is for kind: google");
+	provider_refused(
+		"{kind: google, client-id: a, client-secret-expires: 2027-01-31}",
+		"client-secret-expires: goes with client-secret-file");
+	provider_refused("{kind: google, client-id: a, client-secret-expires: soon}",
+			 "client-secret-expires: a date is");
+	provider_refused("{kind: google, client-id: a, consent-lasts: 7d}",
+			 "consent-lasts: is a duration");
 	provider_refused("{kind: google, client-id: a, client-secret-file: /nowhere/x}",
 			 "providers[0].client-secret-file: cannot read");
 }

@@ -30,6 +30,24 @@ static void test_durations_have_units(void **state)
 	}
 }
 
+static void test_a_date_is_a_day_that_exists(void **state)
+{
+	static const char *const bad[] = { "",           "2027-1-31",  "2027-02-30",
+					   "2027-13-01", "31.01.2027", "2027-01-31 ",
+					   "1969-12-31", "2027-00-10", "2027-01-00" };
+	uint64_t unix_s;
+	const char *why;
+
+	(void)state;
+	assert_true(config_date_parse(bytes_of("2027-01-31"), &unix_s, &why));
+	assert_int_equal(unix_s, 1801353600);
+	assert_true(config_date_parse(bytes_of("2028-02-29"), &unix_s, &why));
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		assert_false(config_date_parse(bytes_of(bad[i]), &unix_s, &why));
+		assert_non_null(strstr(why, "a date is"));
+	}
+}
+
 static void test_sizes_have_binary_units(void **state)
 {
 	uint64_t octets;
@@ -129,6 +147,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_durations_have_units),
+		cmocka_unit_test(test_a_date_is_a_day_that_exists),
 		cmocka_unit_test(test_sizes_have_binary_units),
 		cmocka_unit_test(test_patterns_match_in_any_case_and_with_any_stars),
 		cmocka_unit_test(test_a_hostile_pattern_takes_no_exponential_time),

@@ -49,6 +49,15 @@ static void test_a_grant_has_its_tokens_and_their_lives(void **state)
 	assert_int_equal(answer->refresh_expires_s, 604799);
 }
 
+static void test_the_end_of_a_consent_has_two_names(void **state)
+{
+	(void)state;
+	read_text("{\"access_token\":\"at-1\",\"refresh_expires_in\":1800}", 200);
+	assert_int_equal(answer->refresh_expires_s, 1800);
+	read_text("{\"access_token\":\"at-1\",\"refresh_expires_in\":0}", 200);
+	assert_int_equal(answer->refresh_expires_s, 0);
+}
+
 static void test_a_number_may_come_as_text(void **state)
 {
 	(void)state;
@@ -329,6 +338,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_grant_has_its_tokens_and_their_lives),
+		cmocka_unit_test(test_the_end_of_a_consent_has_two_names),
 		cmocka_unit_test(test_a_number_may_come_as_text),
 		cmocka_unit_test(test_a_token_with_odd_octets_is_none),
 		cmocka_unit_test(test_another_token_type_is_not_used),

@@ -329,6 +329,38 @@ static void test_accounts_come_in_order_of_their_names(void **unused)
 	assert_false(registry_next(store, bytes_of("b"), &read));
 }
 
+static void test_consents_are_counted_and_the_first_to_end_is_named(void **unused)
+{
+	struct registered one = { .account = (char[]){ "a" },
+				  .kind = REGISTERED_OAUTH,
+				  .consent = CONSENT_GOOD,
+				  .consent_until_s = 500 };
+	struct registry_consents now;
+
+	(void)unused;
+	registry_count_consents(store, 1000, &now);
+	assert_int_equal(now.needed + now.ending + now.first_end_s, 0);
+	assert_true(registry_save(store, &one));
+	one.account = (char[]){ "b" };
+	one.consent_until_s = 400;
+	assert_true(registry_save(store, &one));
+	one.account = (char[]){ "c" };
+	one.consent_until_s = 2000;
+	assert_true(registry_save(store, &one));
+	one.account = (char[]){ "d" };
+	one.consent_until_s = 0;
+	assert_true(registry_save(store, &one));
+	one.account = (char[]){ "e" };
+	one.consent_until_s = 10;
+	one.consent = CONSENT_NEEDED;
+	assert_true(registry_save(store, &one));
+	registry_count_consents(store, 1000, &now);
+	assert_int_equal(now.needed, 1);
+	assert_int_equal(now.ending, 2);
+	assert_int_equal(now.first_end_s, 400);
+	assert_string_equal(now.first_account, "b");
+}
+
 static void test_many_are_kept_together_or_not_at_all(void **unused)
 {
 	struct registered one = { .account = (char[]){ "a" } };
@@ -421,6 +453,7 @@ int main(void)
 		EACH(test_an_account_is_there_after_a_restart),
 		EACH(test_a_name_is_looked_up_in_lower_case),
 		EACH(test_accounts_come_in_order_of_their_names),
+		EACH(test_consents_are_counted_and_the_first_to_end_is_named),
 		EACH(test_many_are_kept_together_or_not_at_all),
 		EACH(test_devices_are_kept_and_go_with_their_account),
 		EACH(test_an_account_has_so_many_devices_and_no_more),
