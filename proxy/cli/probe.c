@@ -2,6 +2,8 @@
  * A real sign-in, step by step: what an operator runs when a device says "error".
  */
 #include "proxy/cli/cli.h"
+#include "proxy/cli/enquiry.h"
+#include "proxy/cli/output.h"
 #include "proxy/cli/password.h"
 
 #include "proxy/mailbox/maildrop.h"
@@ -233,6 +235,41 @@ SUSPENDS static void run(void *argument)
 	}
 }
 
+/*
+ * What a registered account signs in upstream with is the keeper's alone. True where the
+ * service that runs knows the user as one; the operator is told what to do instead.
+ */
+static bool is_registered(const struct probe *probe)
+{
+	struct admin_message row = { .type = ADMIN_ASK_REGISTERED };
+	struct enquiry enquiry;
+	struct failure ignored;
+	bool found = false;
+
+	if (!probe->config->control ||
+	    !enquiry_open_at(&enquiry, probe->config->control, &ignored)) {
+		return false;
+	}
+	row.text[ADMIN_USER] = bytes_of(probe->user);
+	found = enquiry_ask(&enquiry, &row, &ignored) &&
+		enquiry_next(&enquiry, &row, &ignored) && row.type == ADMIN_REGISTERED;
+	if (found) {
+		fprintf(stderr, "popbridge: %s is a registered account, of the mailbox ",
+			probe->user);
+		output_text(stderr, row.text[ADMIN_MAILBOX]);
+		fprintf(stderr,
+			"; its clients say a device password, and what it signs in "
+			"with upstream only the service knows. Run:\n"
+			"  popbridge account show %s              how it stands\n"
+			"  popbridge health --sign-in %s          a real sign-in, with a "
+			"device password\n"
+			"To try the mailbox without the account, probe it by --url.\n",
+			probe->user, probe->user);
+	}
+	enquiry_close(&enquiry);
+	return found;
+}
+
 int cli_probe(int argc, char **argv)
 {
 	struct probe probe = { 0 };
@@ -248,8 +285,9 @@ int cli_probe(int argc, char **argv)
 		return 1;
 	}
 	cli_protect_memory();
-	if (password_get(probe.password_file, &probe.password)) {
-		probe.config = config;
+	probe.config = config;
+	if (!is_registered(&probe) &&
+	    password_get(probe.password_file, &probe.password)) {
 		log_setup(LOG_ERROR, config->log_format);
 		loop_open();
 		task_start(run, &probe);

@@ -123,7 +123,7 @@ static bool on_answer(struct keeper_client *client, const struct keeper_message 
 	free(question->set);
 	question->set = memory_copy_text(message->set);
 	if (message->type == KEEPER_CREDENTIAL) {
-		question->proof = keeper_answer_copy(message);
+		question->proof = keeper_answer_copy(client, message);
 	}
 	if (question->state == QUESTION_GIVEN_UP) {
 		answered_late(client, question);
@@ -305,6 +305,9 @@ SUSPENDS void keeper_client_free(struct keeper_client *client)
 		close(client->next_fd);
 	}
 	keeper_kicks_free(client);
+	for (size_t i = 0; i < KEEPER_ADVICES_MAX; i++) {
+		free(client->advices[i]);
+	}
 	memory_wipe(client->key, sizeof(client->key));
 	free(client->packet);
 	free(client);

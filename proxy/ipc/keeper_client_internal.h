@@ -54,12 +54,15 @@ struct keeper_answer {
 	struct failure failure;
 };
 
+#define KEEPER_ADVICES_MAX 16
+
 struct keeper_client {
 	uint32_t slot;
 	unsigned char key[KEEPER_HASH_BYTES];
-	int next_fd;       // a keeper to connect to; -1: none
-	bool is_connected; // and everything is declared
-	bool is_gone;      // this connection is over
+	char *advices[KEEPER_ADVICES_MAX]; // owned; what the keeper has advised so far
+	int next_fd;                       // a keeper to connect to; -1: none
+	bool is_connected;                 // and everything is declared
+	bool is_gone;                      // this connection is over
 	bool is_ending;
 	bool offers_apop;
 	uint32_t last_request;
@@ -95,7 +98,8 @@ void keeper_address_octets(const struct address *address,
 
 /* keeper_client_proof.c */
 
-struct keeper_answer *keeper_answer_copy(const struct keeper_message *message);
+struct keeper_answer *keeper_answer_copy(struct keeper_client *client,
+					 const struct keeper_message *message);
 void keeper_answer_free(struct keeper_answer *answer);
 
 /* keeper_client_maildrop.c */

@@ -2,7 +2,29 @@
 
 #include <stdlib.h>
 
-struct keeper_answer *keeper_answer_copy(const struct keeper_message *message)
+/*
+ * A failure borrows its advice from who lives longer. The keeper has only a few to give:
+ * each is kept once.
+ */
+static const char *keep_advice(struct keeper_client *client, struct bytes advice)
+{
+	size_t i = 0;
+
+	while (i < KEEPER_ADVICES_MAX && client->advices[i] &&
+	       !bytes_equal(bytes_of(client->advices[i]), advice)) {
+		i++;
+	}
+	if (i == KEEPER_ADVICES_MAX) {
+		return "popbridge account show says how the account stands";
+	}
+	if (!client->advices[i]) {
+		client->advices[i] = memory_copy_text(advice);
+	}
+	return client->advices[i];
+}
+
+struct keeper_answer *keeper_answer_copy(struct keeper_client *client,
+					 const struct keeper_message *message)
 {
 	struct keeper_answer *answer = memory_new(sizeof(*answer));
 	struct keeper_credential *credential = &answer->credential;
@@ -15,6 +37,9 @@ struct keeper_answer *keeper_answer_copy(const struct keeper_message *message)
 	credential->folder = memory_copy_text(message->folder);
 	failure_set(&answer->failure, (enum failure_kind)message->kind, "%.*s",
 		    (int)message->cause.len, message->cause.at);
+	if (message->advice.len > 0) {
+		failure_advise(&answer->failure, keep_advice(client, message->advice));
+	}
 	return answer;
 }
 
@@ -72,17 +97,9 @@ static enum keeper_proof take_answer(struct question *question,
 		question->proof->credential = (struct keeper_credential){ 0 };
 		break;
 	case KEEPER_DISPROVEN:
-		failure_set(failure, FAILURE_AUTH,
-			    "not one of the account's device passwords, or not from "
-			    "there, or expired");
-		failure_advise(failure, "popbridge account show lists them; popbridge "
-					"account password makes a new one");
-		break;
 	case KEEPER_UNPROVABLE:
 	case KEEPER_PROOFS:
 		*failure = question->proof->failure;
-		failure_advise(failure, "popbridge account show says how the account "
-					"stands and what mends it");
 		break;
 	}
 	return proof;

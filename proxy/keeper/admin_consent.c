@@ -263,6 +263,33 @@ static bool find_oauth(struct admin_client *client, struct bytes user,
 			   "the account does not sign in with OAuth2");
 }
 
+/* A provider that is known by discovery alone may have one. */
+static bool has_device_flow(struct admin_client *client,
+			    const struct registered *registered, struct failure *failure)
+{
+	const struct config_provider *provider =
+		config_provider_named(client->config, bytes_of(registered->provider));
+
+	if (!provider || provider->device_endpoint || provider->discovery) {
+		return true;
+	}
+	failure_set(failure, FAILURE_PERMANENT,
+		    provider->kind == CONFIG_GOOGLE
+			    ? "Google has no codes to type in (device flow) for mail"
+			    : "the provider has no codes to type in (device flow)");
+	return failure_advise(
+		failure,
+		provider->kind == CONFIG_GOOGLE
+			? "as the mailbox's owner, take a refresh token for the scope "
+			  "https://mail.google.com/ at "
+			  "developers.google.com/oauthplayground (its gear: use your own "
+			  "OAuth credentials), then run: popbridge account consent USER "
+			  "--refresh-token-file FILE (README.md, Gmail by OAuth2)"
+			: "set device-endpoint: if it has one; or take a refresh token "
+			  "from it in another way, then run: popbridge account consent "
+			  "USER --refresh-token-file FILE");
+}
+
 SUSPENDS bool admin_consent(struct admin_client *client, struct bytes user)
 {
 	struct consent consent = { .client = client };
@@ -270,6 +297,7 @@ SUSPENDS bool admin_consent(struct admin_client *client, struct bytes user)
 	bool goes_on;
 
 	if (!find_oauth(client, user, &consent.registered, &failure) ||
+	    !has_device_flow(client, &consent.registered, &failure) ||
 	    !vault_can_seal(client->keeper->vault, &failure)) {
 		registered_release(&consent.registered);
 		return admin_fail(client, &failure);

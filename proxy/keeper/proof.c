@@ -260,8 +260,29 @@ static bool find_recalled(struct proof *proof, uint32_t id, struct device *out)
 	       out->id == id;
 }
 
+/* The right password is not enough. */
+static bool is_good_now(const struct proof *proof, const struct device *device,
+			struct failure *failure)
+{
+	if (device->until_s != 0 && keeper_wall_s() >= device->until_s) {
+		failure_set(failure, FAILURE_AUTH, "device password %u (%s) has expired",
+			    device->id, device->label);
+		return failure_advise(failure, "popbridge account password makes another "
+					       "one");
+	}
+	if (!may_come_from(device, proof->address)) {
+		failure_set(failure, FAILURE_AUTH,
+			    "device password %u (%s) is not for where this client is",
+			    device->id, device->label);
+		return failure_advise(failure, "popbridge account show lists the "
+					       "networks it is for");
+	}
+	return true;
+}
+
 /* False: none of them, or not from there, or too late. */
-SUSPENDS static bool find_device(struct proof *proof, struct device *out)
+SUSPENDS static bool find_device(struct proof *proof, struct device *out,
+				 struct failure *failure)
 {
 	struct prover *prover = proof->prover;
 	const unsigned generation = prover->generation;
@@ -279,10 +300,13 @@ SUSPENDS static bool find_device(struct proof *proof, struct device *out)
 		}
 	}
 	if (!found) {
-		return false;
+		failure_set(failure, FAILURE_AUTH,
+			    "not one of the account's device passwords");
+		return failure_advise(failure, "popbridge account show lists them; "
+					       "popbridge account password makes another "
+					       "one");
 	}
-	if ((out->until_s == 0 || keeper_wall_s() < out->until_s) &&
-	    may_come_from(out, proof->address)) {
+	if (is_good_now(proof, out, failure)) {
 		device_used(prover->keeper->store, buffer_bytes(&proof->account), out->id,
 			    proof->address, keeper_wall_s());
 		return true;
@@ -292,6 +316,14 @@ SUSPENDS static bool find_device(struct proof *proof, struct device *out)
 }
 
 /* ---- the answer ---- */
+
+/* To the operator. */
+static void explain(struct keeper_message *answer, const struct failure *failure)
+{
+	answer->kind = failure->kind;
+	answer->cause = bytes_of(failure->text);
+	answer->advice = bytes_of(failure->advice ? failure->advice : "");
+}
 
 SUSPENDS static void give(struct proof *proof, const struct registered *registered,
 			  const struct device *device, struct keeper_message *answer,
@@ -313,8 +345,7 @@ SUSPENDS static void give(struct proof *proof, const struct registered *register
 			proof->how == KEEPER_PROVE_ANEW, loop_deadline_ms(ANSWER_MS),
 			secret, failure)) {
 		answer->number = KEEPER_UNPROVABLE;
-		answer->kind = failure->kind;
-		answer->cause = bytes_of(failure->text);
+		explain(answer, failure);
 	}
 	answer->secret = secret_bytes(secret);
 }
@@ -334,6 +365,8 @@ static void refuse_for_now(struct keeper_message *answer)
 	answer->number = KEEPER_UNPROVABLE;
 	answer->kind = FAILURE_TEMPORARY;
 	answer->cause = bytes_of("too many sign-ins are being proven at the moment");
+	answer->advice = bytes_of("it passes by itself, unless somebody guesses "
+				  "passwords: popbridge status shows how many fail");
 }
 
 SUSPENDS static void prove(struct proof *proof)
@@ -350,10 +383,12 @@ SUSPENDS static void prove(struct proof *proof)
 			  &registered)) {
 		answer.number = KEEPER_DISPROVEN;
 		if (registered.kind == REGISTERED_PASS_THROUGH ||
-		    find_device(proof, &device)) {
+		    find_device(proof, &device, &failure)) {
 			give(proof, &registered, &device, &answer, &secret, &failure);
 		} else if (proof->too_many) {
 			refuse_for_now(&answer);
+		} else {
+			explain(&answer, &failure);
 		}
 	}
 	send_answer(proof, &answer);

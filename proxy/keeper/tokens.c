@@ -284,9 +284,12 @@ static bool make_request(struct tokens *tokens, const struct registered *registe
 		config_provider_named(tokens->config, bytes_of(registered->provider));
 
 	if (!provider) {
-		return failure_set(failure, FAILURE_PERMANENT,
-				   "provider %s is not configured any more",
-				   registered->provider);
+		failure_set(failure, FAILURE_PERMANENT,
+			    "provider %s is not configured any more",
+			    registered->provider);
+		return failure_advise(failure, "put it back under providers:, or give "
+					       "the account another one: popbridge "
+					       "account change --provider");
 	}
 	request->provider = bytes_of(registered->provider);
 	request->subject = bytes_of(*registered->signs_in_as ? registered->signs_in_as
@@ -297,9 +300,10 @@ static bool make_request(struct tokens *tokens, const struct registered *registe
 	}
 	request->what = OAUTH_REFRESH;
 	if (registered->secret.len == 0) {
-		return failure_set(failure, FAILURE_PERMANENT,
-				   "nobody has consented yet for account %s",
-				   registered->account);
+		failure_set(failure, FAILURE_PERMANENT,
+			    "nobody has consented yet for account %s",
+			    registered->account);
+		return failure_advise(failure, "run: popbridge account consent USER");
 	}
 	if (!tokens_unseal(tokens, registered, refresh_token, failure)) {
 		return false;
@@ -316,6 +320,12 @@ void tokens_refused(const struct oauth_reply *reply, struct bytes provider,
 						      : FAILURE_PERMANENT,
 		    "the provider %.*s gives no token: %.*s", (int)provider.len,
 		    provider.at, (int)reply->text.len, reply->text.at);
+	failure_advise(failure,
+		       reply->verdict == OAUTH_TEMPORARY
+			       ? "it is tried again by itself; if it lasts, see "
+				 "whether the provider is reached from here"
+			       : "see the provider's settings here and the "
+				 "application's there (README.md has the steps)");
 }
 
 /* What the answer changes in the account; read again: we have waited. */
@@ -471,10 +481,9 @@ static bool needs_consent(const struct registered *registered, struct failure *f
 	if (registered->consent != CONSENT_NEEDED) {
 		return false;
 	}
-	failure_set(failure, FAILURE_PERMANENT,
-		    "account %s needs consent anew: %s (run: popbridge account consent "
-		    "%s)",
-		    registered->account, registered->consent_text, registered->account);
+	failure_set(failure, FAILURE_PERMANENT, "account %s needs consent anew: %s",
+		    registered->account, registered->consent_text);
+	failure_advise(failure, "run: popbridge account consent USER");
 	return true;
 }
 

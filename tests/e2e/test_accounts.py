@@ -56,6 +56,10 @@ class Service:
         assert found == code, f"{words}: {found}: {out}{complaint}"
         return complaint if code else out
 
+    def explain(self, name):
+        done = bridge.run("explain", name, "-c", self.running.config_path)
+        return " ".join(done.stdout.decode().split())
+
     def add(self, name, mailbox, password, *words):
         self.account("add", name, "--mailbox", mailbox, "--password-file",
                      self.file("upstream", password), *words)
@@ -226,8 +230,28 @@ def test_a_password_for_one_folder_and_one_network(service, dovecot, user):
     assert messages(service, "scanner", here) == 1
     assert "[AUTH]" in refusal(service, "scanner", elsewhere)
     assert "[SYS/PERM]" in refusal(service, "scanner", folder)
+    explained = service.explain("scanner")
+    assert "is not for where this client is" in explained
+    assert "popbridge account show lists the networks it is for" in explained
     assert "first address" in service.account(
         "password", "scanner", "--from", "192.0.2.1/24", code=1)
+
+
+def test_what_is_wrong_with_a_device_password_is_explained(service, dovecot, user):
+    service.add("scanner", user, UPSTREAM)
+    service.device("scanner")
+    assert "[AUTH]" in refusal(service, "scanner", "a guess")
+    explained = service.explain("scanner")
+    assert "not one of the account's device passwords" in explained
+    assert "popbridge account password makes another one" in explained
+
+
+def test_probe_says_what_to_do_about_a_registered_account(service, dovecot, user):
+    service.add("scanner", user, UPSTREAM)
+    done = bridge.run("probe", "scanner", "-c", service.running.config_path)
+    assert done.returncode == 1
+    assert f"registered account, of the mailbox {user};".encode() in done.stderr
+    assert b"popbridge health --sign-in scanner" in done.stderr
 
 
 def test_a_stored_password_that_is_refused_is_not_the_clients_fault(service, dovecot, user):
