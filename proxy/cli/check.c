@@ -82,6 +82,7 @@ static void print_description(const struct config *config)
 
 	buffer_init(&text, 16u * 1024 * 1024);
 	config_describe(config, &text);
+	config_describe_exposed(config, "note: ", &text);
 	fwrite(text.data, 1, text.len, stdout);
 	buffer_release(&text);
 }

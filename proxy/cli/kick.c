@@ -12,7 +12,8 @@ static const struct argp kick_argp = {
 	.parser = subject_take,
 	.children = enquiry_options,
 	.args_doc = "USER",
-	.doc = "Ends the sessions of USER, spelt as the client spells it, without "
+	.doc = "Ends the sessions of USER, as the client says it, in any case of "
+	       "letters, without "
 	       "deleting "
 	       "anything; a QUIT that is being carried out is left to end. Says how "
 	       "many. "
@@ -42,6 +43,12 @@ static void print_kicked(const struct subject *subject, uint64_t count)
 		printf("{\"kicked\":%" PRIu64 "}\n", count);
 	} else {
 		printf("%" PRIu64 " session%s ended\n", count, count == 1 ? "" : "s");
+		if (count == 0) {
+			fprintf(stderr,
+				"nobody is signed in as %s, in any case of letters; that "
+				"is the name the client says, not the mailbox's\n",
+				subject->name);
+		}
 	}
 }
 

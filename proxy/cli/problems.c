@@ -114,10 +114,13 @@ static const char *tls_name(uint64_t tls)
 				       : "TLS 1.1";
 }
 
-static void print_legacy(const struct admin_message *row)
+static void print_legacy(const struct admin_message *row, bool is_first)
 {
 	char time[OUTPUT_TIME_MAX];
 
+	if (is_first) {
+		printf("USER  ADDRESS  TLS  LAST SIGN-IN  HOW MANY\n");
+	}
 	output_text(stdout, row->text[ADMIN_USER]);
 	printf("  ");
 	output_text(stdout, row->text[ADMIN_ADDRESS]);
@@ -147,8 +150,10 @@ static bool print_rows(struct enquiry *enquiry, bool json, uint64_t *count,
 		printf("%s", json && *count > 0 ? "," : "");
 		if (row->type == ADMIN_ACCOUNT) {
 			(json ? print_json_account : print_account)(row);
+		} else if (json) {
+			print_json_legacy(row);
 		} else {
-			(json ? print_json_legacy : print_legacy)(row);
+			print_legacy(row, *count == 0);
 		}
 		++*count;
 	}

@@ -216,4 +216,11 @@ bool config_network_has(struct bytes text, const unsigned char address[16]);
 /* What it understood, as `popbridge check` prints it, defaults included. */
 void config_describe(const struct config *config, struct buffer *out);
 
+/*
+ * A line for each file with a secret that every user of this machine may read: before,
+ * which setting names it, and what to do.
+ */
+void config_describe_exposed(const struct config *config, const char *before,
+			     struct buffer *out);
+
 #endif

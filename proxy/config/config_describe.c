@@ -312,6 +312,9 @@ void config_describe(const struct config *config, struct buffer *out)
 		      config->control != NULL
 			      ? config->control
 			      : "none: no kick, forget, explain, status --problems");
+	if (config->master_key != NULL) {
+		buffer_printf(out, "master-key: %s\n", config->master_key);
+	}
 	buffer_printf(out, "workers: %u\n", config->workers);
 	if (config->shared_addresses.count > 0) {
 		buffer_printf(out, "shared by many clients: ");

@@ -24,6 +24,7 @@
 static const int obeyed[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR2, 0 };
 static const int reaped[] = { SIGCHLD, 0 };
 
+#define EXPOSED_MAX 65536
 #define FILES_MS 2000 // between two looks at the certificates
 
 struct master {
@@ -71,6 +72,24 @@ static void compare_limits(const struct roster *roster)
 	}
 }
 
+/* It works, but not only for us. */
+static void warn_of_exposed(const struct config *config)
+{
+	struct buffer text = { .max = EXPOSED_MAX };
+	struct bytes rest;
+
+	config_describe_exposed(config, "", &text);
+	rest = buffer_bytes(&text);
+	while (rest.len > 0) {
+		const char *end = memchr(rest.at, '\n', rest.len);
+		const size_t len = end ? (size_t)(end - rest.at) : rest.len;
+
+		log_say(LOG_WARNING, "secret exposed", "%.*s", (int)len, rest.at);
+		bytes_skip(&rest, end ? len + 1 : len);
+	}
+	buffer_release(&text);
+}
+
 static void take_setting(struct roster *roster, struct config *config, int text_fd)
 {
 	if (roster->setting.config) {
@@ -85,6 +104,7 @@ static void take_setting(struct roster *roster, struct config *config, int text_
 		metrics_add_route(config->routes[i].match, config->routes[i].server);
 	}
 	compare_limits(roster);
+	warn_of_exposed(config);
 	metrics_set(METRICS_RELOAD_BROKEN, 0);
 	metrics_set(METRICS_FILES_BROKEN, 0);
 }
@@ -357,6 +377,12 @@ static bool settle_down(struct roster *roster, struct failure *failure)
 	}
 	if (user.uid == 0) { // as the configuration wants it
 		return true;
+	}
+	if (!config->user && strcmp(user.name, "nobody") == 0) {
+		log_say(LOG_WARNING, "runs as nobody",
+			"there is no user popbridge, and nobody is whoever else runs as "
+			"nobody; run: adduser --system --group --no-create-home "
+			"popbridge, or set user:, and restart");
 	}
 	if (config->state) {
 		directory_give(config->state, user.uid, user.gid);

@@ -189,6 +189,20 @@ def test_check_reports_all_mistakes_of_meaning_at_once(write):
     assert 'did you mean "starttls"' in stderr
 
 
+def test_check_says_which_secrets_others_may_read(write, tmp_path):
+    key = tmp_path / "master.key"
+    key.write_text("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n")
+    path = write(f"state: {tmp_path}/state\nmaster-key: {key}\n"
+                 "routes:\n  - {match: '*', server: 'imaps://a.test'}\n")
+    key.chmod(0o644)
+    stdout, _ = expect(run("check", path), 0)
+    assert f"master-key: {key}\n" in stdout
+    assert f"note: master-key: every user of this machine may read {key}; run: chmod" in stdout
+    key.chmod(0o640)
+    stdout, _ = expect(run("check", path), 0)
+    assert "note: master-key" not in stdout
+
+
 @pytest.mark.parametrize("content,word", [
     (b"", "routes"), (b"\0", ":1:"), (b"\xff\xfe", "routes"), (b"routes: []\n", "routes"),
     (b"x" * 2_000_000, "1 MiB"), (b"[" * 20_000, ":1:"), (b"a: &a [*a]\n", ":1:")],

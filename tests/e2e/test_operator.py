@@ -441,7 +441,9 @@ def test_legacy_lists_who_signs_in_without_tls(fake, folder):
                        lambda: f"four sign-ins: {legacy(service)}")
         assert legacy(service) == {("scanner", "127.0.0.1", "none"): 3,
                                    ("scanner", "127.0.0.2", "none"): 1}
-        assert "scanner  127.0.0.2  none  20" in command(service, "status", "--legacy")
+        listed = command(service, "status", "--legacy")
+        assert listed.startswith("USER  ADDRESS  TLS  LAST SIGN-IN  HOW MANY\n")
+        assert "scanner  127.0.0.2  none  20" in listed
 
 
 @pytest.mark.filterwarnings("ignore:ssl")

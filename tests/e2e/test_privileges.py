@@ -211,3 +211,30 @@ def test_an_ordinary_user_is_told_that_a_low_port_takes_a_restart(fake, tmp_path
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
         net.remove_folder(folder)
+
+
+# What is said at the start ---------------------------------------------------------------
+
+
+def has_user(name):
+    return any(found.pw_name == name for found in pwd.getpwall())
+
+
+@pytest.mark.skipif(has_user("popbridge"), reason="there is a user popbridge here")
+def test_root_is_told_that_the_service_runs_as_nobody(fake):
+    settings = roles.config(fake.url, listen=[{"address": "127.0.0.1:0"}])
+    with bridge_module.Bridge(bridge_module.json.dumps(settings)) as bridge:
+        said = bridge.wait_log("runs as nobody")[0]
+        assert said["level"] == "warning" and "adduser" in said["message"]
+
+
+def test_a_key_that_others_may_read_is_told_at_the_start(fake, pki):
+    folder = net.short_folder("pr")
+    key = shutil.copy(pki.server.key, f"{folder}/key")
+    os.chmod(key, 0o644)
+    settings = roles.config(fake.url, tls={"certificate": pki.server.chain, "key": key})
+    with bridge_module.Bridge(settings, tls=pki) as bridge:
+        said = bridge.wait_log("secret exposed")
+        assert [line["level"] for line in said] == ["warning"]
+        assert f"run: chmod o-rwx {key}" in said[0]["message"]
+    net.remove_folder(folder)
