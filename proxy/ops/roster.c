@@ -15,7 +15,7 @@
 #define READY_MS 15000
 #define GRACE_MS 25000 // after the drain limit, for the last commits
 #define BACK_OFF_FIRST_MS 50
-#define BACK_OFF_SERVED_MS 500 // at most, for who became READY: clients wait for it
+#define BACK_OFF_SERVED_MS 250 // at most, for who became READY: clients wait for it
 #define BACK_OFF_MAX_MS 30000
 #define STEADY_MS 1000 // who served this long did not die of its start
 
