@@ -32,6 +32,7 @@ struct parking {
 	uint32_t count;         // of parked
 	struct parked *parked;  // parked::next, may be taken
 	struct parked *leaving; // parked::next, to be closed by the attendant
+	uint64_t look_ms;       // when the attendant looks at them next
 	bool ended;             // nothing is kept any more
 	bool dismissed;         // nobody brings anything any more: the attendant may go
 	unsigned char key[KEYED_HASH_BYTES];
@@ -94,10 +95,15 @@ static bool is_well(const struct parked *parked)
 	       (now_ms < parked->settled_by_ms || imap_is_settled(parked->imap));
 }
 
+/* Every now and then: to look whenever one is brought would cost a call for each. */
 static void look_around(struct parking *parking)
 {
 	struct parked **link = &parking->parked;
 
+	if (!parking->ended && loop_now_ms() < parking->look_ms) {
+		return;
+	}
+	parking->look_ms = loop_deadline_ms(LOOK_MS);
 	while (*link) {
 		if (parking->ended || !is_well(*link)) {
 			send_away(parking, link);
@@ -117,8 +123,7 @@ SUSPENDS static void attend(void *argument)
 		close_leaving(parking);
 		if (!parking->dismissed && !parking->leaving) {
 			gate_wait(&parking->changed,
-				  parking->parked ? loop_deadline_ms(LOOK_MS)
-						  : DEADLINE_NEVER,
+				  parking->parked ? parking->look_ms : DEADLINE_NEVER,
 				  &ignored);
 		}
 	} while (!parking->dismissed || parking->parked || parking->leaving);
