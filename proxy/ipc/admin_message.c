@@ -63,6 +63,10 @@ static const struct shape shapes[ADMIN_TYPES] = {
 			    TEXT(USER) | TEXT(ADDRESS) | TEXT(ANSWER) | TEXT(CAUSE) |
 				    TEXT(ADVICE) },
 	[ADMIN_FORGOTTEN] = { false, NUMBER(COUNT), TEXT(WHAT) },
+	[ADMIN_ASK_UNIQUE_IDS] = { true, 0, 0 },
+	[ADMIN_ACCEPT_UNIQUE_IDS] = { true, NUMBER(DIGEST), 0 },
+	[ADMIN_UNIQUE_IDS] = { false, 0,
+			       TEXT(USER) | TEXT(ROUTE) | TEXT(FOLDER) | TEXT(TEMPLATE) },
 };
 
 static bool put_number(struct buffer *out, uint64_t number, size_t octets)

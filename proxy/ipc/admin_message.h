@@ -52,8 +52,13 @@ enum admin_type {
 	ADMIN_DEVICE,
 	ADMIN_CODE,    // what the person has to type, and where
 	ADMIN_PENDING, // not done yet
+	/* asked */
+	ADMIN_ASK_UNIQUE_IDS,    // -> UNIQUE_IDS...
+	ADMIN_ACCEPT_UNIQUE_IDS, // DIGEST: of the configuration that may change them
+	/* a row */
+	ADMIN_UNIQUE_IDS, // what an account's are made by
 };
-#define ADMIN_TYPES (ADMIN_PENDING + 1)
+#define ADMIN_TYPES (ADMIN_UNIQUE_IDS + 1)
 
 enum admin_number {
 	ADMIN_COUNT,
@@ -80,8 +85,9 @@ enum admin_number {
 	ADMIN_RIGHTS,       // what it may not
 	ADMIN_DEVICES,      // how many there are
 	ADMIN_DIGITS,       // 1: made for a keypad
+	ADMIN_DIGEST,
 };
-#define ADMIN_NUMBERS (ADMIN_DIGITS + 1)
+#define ADMIN_NUMBERS (ADMIN_DIGEST + 1)
 
 enum admin_text {
 	ADMIN_USER,
@@ -103,8 +109,9 @@ enum admin_text {
 	ADMIN_URL,
 	ADMIN_URL_COMPLETE, // with the code in it
 	ADMIN_USER_CODE,
+	ADMIN_TEMPLATE, // of unique-ids
 };
-#define ADMIN_TEXTS (ADMIN_USER_CODE + 1)
+#define ADMIN_TEXTS (ADMIN_TEMPLATE + 1)
 
 #define ADMIN_CONSENT_NOT_NEEDED 3 // the provider lets the gateway itself in
 

@@ -47,6 +47,7 @@ void keeper_question_free(struct question *question)
 	}
 	free(question->text);
 	free(question->set);
+	buffer_release(&question->piece);
 	secret_release(&question->secret);
 	keeper_answer_free(question->proof);
 	free(question);
@@ -100,15 +101,14 @@ static void answered_late(struct keeper_client *client, struct question *questio
 static bool is_answer_to(const struct question *question,
 			 const struct keeper_message *message)
 {
-	if (question->lock) {
-		return message->type == KEEPER_LOCKED;
-	}
-	if (question->message.type == KEEPER_ASK_LEFT) {
-		return message->type == KEEPER_LEFTOVERS;
-	}
-	return message->type == (question->message.type == KEEPER_PROVE
-					 ? KEEPER_CREDENTIAL
-					 : KEEPER_VERDICT);
+	static const enum keeper_message_type answers[KEEPER_TYPES] = {
+		[KEEPER_LOCK] = KEEPER_LOCKED,      [KEEPER_ASK] = KEEPER_VERDICT,
+		[KEEPER_LOGIN] = KEEPER_VERDICT,    [KEEPER_ASK_LEFT] = KEEPER_LEFTOVERS,
+		[KEEPER_PROVE] = KEEPER_CREDENTIAL, [KEEPER_ASK_INDEX] = KEEPER_INDEX,
+		[KEEPER_KEEP_INDEX] = KEEPER_KEPT,
+	};
+
+	return message->type == answers[question->message.type];
 }
 
 static bool on_answer(struct keeper_client *client, const struct keeper_message *message)
@@ -124,6 +124,10 @@ static bool on_answer(struct keeper_client *client, const struct keeper_message 
 	question->set = memory_copy_text(message->set);
 	if (message->type == KEEPER_CREDENTIAL) {
 		question->proof = keeper_answer_copy(client, message);
+	}
+	if (message->type == KEEPER_INDEX) {
+		buffer_init(&question->piece, KEEPER_PIECE_MAX);
+		buffer_append(&question->piece, message->piece);
 	}
 	if (question->state == QUESTION_GIVEN_UP) {
 		answered_late(client, question);

@@ -148,6 +148,38 @@ SUSPENDS void keeper_left(struct keeper_client *client, struct bytes maildrop,
 			  uint32_t uidvalidity, uint64_t deadline_ms, struct buffer *set);
 
 /*
+ * The index of a folder as it was kept, put into *out. False: there is none, or not all
+ * of it came before the deadline. maildrop: as it is spelt.
+ */
+SUSPENDS bool keeper_index(struct keeper_client *client, struct bytes maildrop,
+			   uint64_t deadline_ms, struct buffer *out);
+
+/* Passes an index to the keeper: piece by piece, with time for others between them. */
+struct keeper_index_transfer {
+	struct bytes maildrop;
+	struct bytes account; // whose session it was
+	struct bytes index;
+	size_t done; // octets, to begin with 0
+};
+
+/* The next piece. False: no use going on. All are owned by the caller, and stay. */
+SUSPENDS bool keeper_keep_index(struct keeper_client *client,
+				struct keeper_index_transfer *transfer,
+				uint64_t deadline_ms);
+bool keeper_index_is_kept(const struct keeper_index_transfer *transfer);
+
+/* What an account's unique-ids are made by. */
+struct keeper_unique_ids {
+	struct bytes account;
+	struct bytes routed_as; // the name that chose the route
+	struct bytes folder;    // the route's; empty: the user or the device chose it
+	struct bytes unique_id; // the route's template
+};
+
+void keeper_tell_unique_ids(struct keeper_client *client,
+			    const struct keeper_unique_ids *made_by);
+
+/*
  * Waits until an operator wants a user's sessions ended, or what they left. False:
  * cancelled. The answer is keeper_kicked().
  */

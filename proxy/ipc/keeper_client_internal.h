@@ -5,6 +5,7 @@
  * keeper_client_maildrop.c  maildrop locks, and what was left in maildrops
  * keeper_client_sign_in.c   sign-ins, and what came of sessions
  * keeper_client_proof.c     passwords of registered accounts
+ * keeper_client_index.c     indexes of folders, and what unique-ids are made by
  * keeper_client_operator.c  what an operator wants to know, and wants done
  */
 #ifndef PROXY_IPC_KEEPER_CLIENT_INTERNAL_H
@@ -32,6 +33,7 @@ struct question {
 	struct keeper_message message; // its texts are owned by lock and text
 	uint32_t number;               // the answer
 	char *set;                     // owned; the answer of ASK_LEFT
+	struct buffer piece;           // the answer of ASK_INDEX
 	struct keeper_answer *proof;   // owned; the answer of PROVE
 	struct keeper_lock *lock;      // owned while open; NULL: it is about no lock
 	char *text;                    // owned

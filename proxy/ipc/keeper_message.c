@@ -20,6 +20,8 @@ enum field {
 	FIELD_SECRET = 1 << 11,
 	FIELD_STAMP = 1 << 12,
 	FIELD_CREDENTIAL = 1 << 13, // its kind, rights, mailbox, route, folder
+	FIELD_PIECE = 1 << 14,
+	FIELD_KNOWN = 1 << 15, // route, folder, unique_id
 };
 
 struct shape {
@@ -67,6 +69,15 @@ static const struct shape shapes[KEEPER_TYPES] = {
 					FIELD_SECRET | FIELD_CREDENTIAL,
 				KEEPER_PROOFS - 1 },
 	[KEEPER_APOP] = { false, FIELD_NUMBER, 1 },
+	[KEEPER_ASK_INDEX] = { true, FIELD_REQUEST | FIELD_NUMBER | FIELD_KEY,
+			       KEEPER_PIECES_MAX - 1 },
+	[KEEPER_INDEX] = { false, FIELD_REQUEST | FIELD_PIECE, 0 },
+	[KEEPER_KEEP_INDEX] = { true,
+				FIELD_REQUEST | FIELD_NUMBER | FIELD_KEY | FIELD_ACCOUNT |
+					FIELD_PIECE,
+				KEEPER_PIECES_MAX - 1 },
+	[KEEPER_KEPT] = { false, FIELD_REQUEST | FIELD_NUMBER, 1 },
+	[KEEPER_KNOWN] = { true, FIELD_ACCOUNT | FIELD_KNOWN, 0 },
 };
 
 static bool put(struct buffer *out, const void *at, size_t len)
@@ -117,6 +128,13 @@ static bool put_credential(struct buffer *out, const struct keeper_message *mess
 	       put_text(out, message->folder, KEEPER_TEXT_MAX);
 }
 
+static bool put_known(struct buffer *out, const struct keeper_message *message)
+{
+	return put_text(out, message->route, KEEPER_TEXT_MAX) &&
+	       put_text(out, message->folder, KEEPER_TEXT_MAX) &&
+	       put_text(out, message->unique_id, KEEPER_WORDS_MAX);
+}
+
 static bool put_fields(struct buffer *out, const struct keeper_message *message,
 		       unsigned fields)
 {
@@ -138,7 +156,10 @@ static bool put_fields(struct buffer *out, const struct keeper_message *message,
 		put_text(out, message->secret, KEEPER_SECRET_MAX)) &&
 	       (!(fields & FIELD_STAMP) ||
 		put_text(out, message->stamp, KEEPER_WORDS_MAX)) &&
-	       (!(fields & FIELD_CREDENTIAL) || put_credential(out, message));
+	       (!(fields & FIELD_CREDENTIAL) || put_credential(out, message)) &&
+	       (!(fields & FIELD_PIECE) ||
+		put_text(out, message->piece, KEEPER_PIECE_MAX)) &&
+	       (!(fields & FIELD_KNOWN) || put_known(out, message));
 }
 
 bool keeper_message_encode(const struct keeper_message *message, struct buffer *out)
@@ -232,6 +253,13 @@ static bool take_credential(struct bytes *rest, struct keeper_message *out)
 	       take_text(rest, KEEPER_TEXT_MAX, &out->folder);
 }
 
+static bool take_known(struct bytes *rest, struct keeper_message *out)
+{
+	return take_text(rest, KEEPER_TEXT_MAX, &out->route) &&
+	       take_text(rest, KEEPER_TEXT_MAX, &out->folder) &&
+	       take_text(rest, KEEPER_WORDS_MAX, &out->unique_id);
+}
+
 static bool take_header(struct bytes *rest, bool from_worker, struct keeper_message *out)
 {
 	unsigned char start[4];
@@ -268,7 +296,10 @@ static bool take_fields(struct bytes *rest, unsigned fields, struct keeper_messa
 		take_text(rest, KEEPER_SECRET_MAX, &out->secret)) &&
 	       (!(fields & FIELD_STAMP) ||
 		take_text(rest, KEEPER_WORDS_MAX, &out->stamp)) &&
-	       (!(fields & FIELD_CREDENTIAL) || take_credential(rest, out));
+	       (!(fields & FIELD_CREDENTIAL) || take_credential(rest, out)) &&
+	       (!(fields & FIELD_PIECE) ||
+		take_text(rest, KEEPER_PIECE_MAX, &out->piece)) &&
+	       (!(fields & FIELD_KNOWN) || take_known(rest, out));
 }
 
 bool keeper_message_decode(struct bytes packet, bool from_worker,

@@ -21,6 +21,8 @@
 #define KEEPER_WORDS_MAX 1024   // what was answered, a cause, an advice
 #define KEEPER_SET_MAX 32768    // a UID set
 #define KEEPER_SECRET_MAX 16384 // a password, a token
+#define KEEPER_PIECE_MAX 32768  // of an index: each but the last is that long
+#define KEEPER_PIECES_MAX 1024  // of one index
 
 enum keeper_message_type {
 	/* worker to keeper */
@@ -50,8 +52,16 @@ enum keeper_message_type {
 	KEEPER_LEFTOVERS,  // request, set
 	KEEPER_CREDENTIAL, // request, number: enum keeper_proof, and what it says
 	KEEPER_APOP,       // number: 1: there are passwords for APOP, so offer it
+	/* either way; at the end, for old workers talk to a newer keeper */
+	KEEPER_ASK_INDEX,  // worker: request, key, number: which piece -> INDEX
+	KEEPER_INDEX,      // keeper: request, piece: of no octets: there is none
+	KEEPER_KEEP_INDEX, // worker: request, key, account, number: which piece, piece
+			   // -> KEPT; one that is not full is the last
+	KEEPER_KEPT,       // keeper: request, number: 0: no use going on
+	KEEPER_KNOWN, // worker: account, route, folder, unique_id: what its unique-ids
+		      // are made by
 };
-#define KEEPER_TYPES (KEEPER_APOP + 1)
+#define KEEPER_TYPES (KEEPER_KNOWN + 1)
 
 #define KEEPER_REFUSE UINT32_MAX
 #define KEEPER_SUSPECT (UINT32_MAX - 1)
@@ -120,10 +130,14 @@ struct keeper_message {
 	struct bytes account;                   // borrowed from the packet, as all texts
 	struct bytes answer, cause, advice;     // FAILED: to the client; to the operator
 	struct bytes set;                       // of UIDs
+	struct bytes piece;                     // of an index
 	enum keeper_credential_kind credential; // CREDENTIAL, as the next
 	uint32_t rights;                        // enum keeper_rights
 	struct bytes secret, stamp;             // PROVE; secret: CREDENTIAL's, too
-	struct bytes mailbox, route, folder;    // CREDENTIAL; the last two may be empty
+	struct bytes mailbox, route, folder;    // CREDENTIAL; the last two may be empty.
+						// KNOWN: the name that chose the route,
+						// its folder, empty: another one
+	struct bytes unique_id;                 // KNOWN: the route's template
 };
 
 /* Append one packet. False where a text is too long, or a lock's key empty. */

@@ -250,6 +250,32 @@ SUSPENDS static bool forget(struct admin_client *client, struct bytes user)
 	return goes_on && admin_end(client, 0);
 }
 
+SUSPENDS static bool say_unique_ids(struct admin_client *client)
+{
+	struct config_known known = { .account = { 0 } };
+	struct buffer texts;
+	bool goes_on = true;
+
+	buffer_init(&texts, STORE_KNOWN_TEXTS);
+	while (goes_on && store_next_unique_ids(client->keeper->store, &texts, &known)) {
+		goes_on = admin_say(client,
+				    &(struct admin_message){
+					    .type = ADMIN_UNIQUE_IDS,
+					    .text[ADMIN_USER] = known.account,
+					    .text[ADMIN_ROUTE] = known.routed_as,
+					    .text[ADMIN_FOLDER] = known.folder,
+					    .text[ADMIN_TEMPLATE] = known.unique_id });
+	}
+	buffer_release(&texts);
+	return goes_on && admin_end(client, 0);
+}
+
+SUSPENDS static bool accept_unique_ids(struct admin_client *client, uint64_t digest)
+{
+	keeper_accept(client->keeper, digest);
+	return admin_end(client, 0);
+}
+
 SUSPENDS bool admin_answer(struct admin_client *client,
 			   const struct admin_message *message)
 {
@@ -279,6 +305,11 @@ SUSPENDS bool admin_answer(struct admin_client *client,
 	case ADMIN_GRANT:
 	case ADMIN_REKEY:
 		return admin_answer_accounts(client, message);
+	case ADMIN_ASK_UNIQUE_IDS:
+		return say_unique_ids(client);
+	case ADMIN_ACCEPT_UNIQUE_IDS:
+		return accept_unique_ids(client, message->number[ADMIN_DIGEST]);
+	case ADMIN_UNIQUE_IDS:
 	case ADMIN_END:
 	case ADMIN_FAILED:
 	case ADMIN_SERVICE:

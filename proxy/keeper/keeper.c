@@ -279,6 +279,15 @@ static bool on_request(struct worker *worker, const struct keeper_message *messa
 	case KEEPER_KICKED:
 		admin_kicked(worker->keeper, message);
 		return true;
+	case KEEPER_KEEP_INDEX:
+		keeper_index_keep(worker, message);
+		return true;
+	case KEEPER_ASK_INDEX:
+		keeper_index_ask(worker, message);
+		return true;
+	case KEEPER_KNOWN:
+		keeper_note_known(worker, message);
+		return true;
 	case KEEPER_PROVE:
 		prover_take(worker->keeper->prover, worker, message);
 		return true;
@@ -292,6 +301,8 @@ static bool on_request(struct worker *worker, const struct keeper_message *messa
 	case KEEPER_LEFTOVERS:
 	case KEEPER_CREDENTIAL:
 	case KEEPER_APOP:
+	case KEEPER_INDEX:
+	case KEEPER_KEPT:
 		return false; // said already, or not for a worker to say
 	}
 	return false;

@@ -7,7 +7,7 @@
 #ifndef PROXY_KEEPER_KEEPER_H
 #define PROXY_KEEPER_KEEPER_H
 
-#include "proxy/config/config.h"
+#include "proxy/config/config_unique_ids.h"
 #include "proxy/rt/channel.h"
 
 struct keeper;
@@ -35,6 +35,20 @@ struct keeper *keeper_open_from(const char *state_directory, int memory,
  */
 bool keeper_use_accounts(struct keeper *keeper, const struct config *config,
 			 struct failure *failure);
+
+/*
+ * Does this configuration leave the unique-ids of known accounts as they are?
+ * FAILURE_PERMANENT: no. accept, or the operator has: they are known no more.
+ */
+bool keeper_agrees(struct keeper *keeper, const struct config *config, bool accept,
+		   struct failure *failure);
+
+/*
+ * The same for the state directory of a service that does not run: *verdict. Nothing is
+ * changed in it. FAILURE_PERMANENT: it cannot be read.
+ */
+bool keeper_judge_at(const char *state_directory, const struct config *config,
+		     struct config_verdict *verdict, struct failure *failure);
 
 /* The oauth role is at the other end (taken over). */
 SUSPENDS void keeper_ask_for_tokens(struct keeper *keeper, int fd);

@@ -28,6 +28,13 @@ struct attempt {
 	struct throttle_charge charge;
 };
 
+/* An index that a worker is passing on. Zeroed: none. */
+struct index_inflow {
+	uint64_t id; // in the store
+	uint32_t pieces;
+	uint64_t octets;
+};
+
 /* What a worker may say: a HELLO; the locks it holds; everything else; nothing more. */
 enum worker_state { WORKER_NEW, WORKER_DECLARING, WORKER_SERVED, WORKER_LEAVING };
 
@@ -42,6 +49,7 @@ struct worker {
 	struct task *task;
 	struct attempt *attempts; // attempt::next, the newest first
 	size_t attempt_count;
+	struct index_inflow index;
 	char *packet; // CHANNEL_MESSAGE_MAX
 };
 
@@ -63,6 +71,8 @@ struct keeper {
 	struct tokens *tokens;
 	struct prover *prover;
 	struct consents consents;
+	bool has_accepted; // other unique-ids, by the configuration of this digest
+	uint64_t accepted;
 };
 
 uint64_t keeper_wall_s(void);
@@ -75,6 +85,14 @@ size_t keeper_say_to_all(struct keeper *keeper, const struct keeper_message *mes
 
 /* Device passwords have changed: workers hear whether APOP is to be offered. */
 void keeper_tell_apop(struct keeper *keeper);
+
+/* KEEPER_KEEP_INDEX, KEEPER_ASK_INDEX, KEEPER_KNOWN */
+void keeper_index_keep(struct worker *worker, const struct keeper_message *message);
+void keeper_index_ask(struct worker *worker, const struct keeper_message *message);
+void keeper_note_known(struct worker *worker, const struct keeper_message *message);
+
+/* An operator wants other unique-ids, by the configuration of this digest. */
+void keeper_accept(struct keeper *keeper, uint64_t digest);
 
 /* KEEPER_ASK: the number of the verdict. False: no sane worker has so many open. */
 bool keeper_sign_in_ask(struct worker *worker, const struct keeper_message *message,

@@ -3,7 +3,8 @@
  * second; reads see them at once.
  *
  * Durability. Everything here may lose its last second with the power: a throttle that
- * forgets a guess, a count that is one short, an address that proves itself again. So
+ * forgets a guess, a count that is one short, an address that proves itself again, an
+ * index that is made anew. So
  * these tables are written with synchronous=NORMAL: in WAL mode a commit does not wait
  * for the disk, only the checkpoint does, and a crash at any moment leaves a store that
  * is whole, if a little old. A crash of the process alone loses nothing committed.
@@ -48,6 +49,8 @@ static const struct store_sql *const subjects[STORE_SUBJECTS] = {
 	[STORE_FAILURES] = &store_failures_sql,
 	[STORE_LEGACY] = &store_legacy_sql,
 	[STORE_LEFTOVERS] = &store_leftovers_sql,
+	[STORE_INDEXES] = &store_indexes_sql,
+	[STORE_UNIQUE_IDS] = &store_unique_ids_sql,
 	[STORE_FORGET] = &store_forget_sql,
 	[STORE_VAULT] = &store_vault_sql,
 	[STORE_REGISTRY] = &store_registry_sql,
@@ -179,6 +182,7 @@ static struct store *open_store(const char *directory, int copy, struct failure 
 		return NULL;
 	}
 	store_count_failing(store);
+	store_count_index_octets(store);
 	return store;
 }
 

@@ -9,6 +9,7 @@
 #define PROXY_KEEPER_STORE_H
 
 #include "proxy/base/failure.h"
+#include "proxy/config/config_unique_ids.h"
 #include "proxy/keeper/throttle.h"
 
 #define STORE_KEPT_S ((uint64_t)90 * 24 * 3600) // unused records expire
@@ -19,6 +20,7 @@
 #define STORE_FAILURES_OF_ONE 20
 #define STORE_FAILURES_TRIM 100 // after so many more
 #define STORE_LEFTOVERS_MAX 10000
+#define STORE_INDEX_OCTETS_MAX ((uint64_t)1024 * 1024 * 1024) // of all indexes
 
 struct store;
 
@@ -154,6 +156,34 @@ void store_left(struct store *store, struct bytes maildrop, uint32_t uidvalidity
 		uint64_t now_s, struct buffer *set);
 
 /*
+ * The index of a maildrop, by its exact name, in pieces of KEEPER_PIECE_MAX octets. What
+ * there was is gone with the first word. id: 0: the disk did not take it. Its pieces come
+ * in order, and it is there once all are.
+ */
+uint64_t store_index_begin(struct store *store, struct bytes maildrop,
+			   struct bytes account, uint64_t now_s);
+bool store_index_add(struct store *store, uint64_t id, uint32_t number,
+		     struct bytes piece);
+bool store_index_end(struct store *store, uint64_t id, uint64_t octets);
+
+/* A piece of it, or nothing. */
+void store_index_piece(struct store *store, struct bytes maildrop, uint32_t number,
+		       uint64_t now_s, struct buffer *out);
+
+/* An account's unique-ids are made so. */
+void store_note_unique_ids(struct store *store, const struct config_known *known,
+			   uint64_t now_s);
+
+/*
+ * The row behind the one of *known (zeroed: the first), its texts put into *texts, which
+ * has room for STORE_KNOWN_TEXTS.
+ */
+#define STORE_KNOWN_TEXTS (3 * KEEPER_TEXT_MAX + KEEPER_WORDS_MAX)
+bool store_next_unique_ids(struct store *store, struct buffer *texts,
+			   struct config_known *known);
+void store_drop_unique_ids(struct store *store, const struct config_known *known);
+
+/*
  * An address an account came from, and the account as it was spelt, its name being taken
  * in any case of letters. To be asked in one go: the store stands at the row.
  */
@@ -165,7 +195,7 @@ struct store_forgotten {
 	const char *what;
 	uint64_t count;
 };
-#define STORE_FORGOTTEN 5
+#define STORE_FORGOTTEN 7
 
 /*
  * Everything about an account, its name in any case of letters, at once and for good.

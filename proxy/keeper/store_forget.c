@@ -11,13 +11,17 @@ enum {
 	FORGET_FAILURES,
 	FORGET_LEGACY,
 	FORGET_LEFTOVERS,
+	FORGET_INDEXES,
+	FORGET_UNIQUE_IDS,
 	TRACES,
 	EXPIRE_ACCOUNTS,
 	EXPIRE_KNOWN,
 	EXPIRE_PLACES,
 	EXPIRE_FAILURES,
 	EXPIRE_LEGACY,
-	EXPIRE_LEFTOVERS
+	EXPIRE_LEFTOVERS,
+	EXPIRE_INDEXES,
+	EXPIRE_UNIQUE_IDS
 };
 
 /* A name is a person's in any case of its letters: nothing of his may stay. */
@@ -31,6 +35,8 @@ static const char *const sql[] = {
 	[FORGET_FAILURES] = "DELETE FROM failures" HIS,
 	[FORGET_LEGACY] = "DELETE FROM legacy" HIS,
 	[FORGET_LEFTOVERS] = "DELETE FROM leftovers" HIS,
+	[FORGET_INDEXES] = "DELETE FROM indexes" HIS,
+	[FORGET_UNIQUE_IDS] = "DELETE FROM unique_ids" HIS,
 	[TRACES] = "SELECT account, last_address FROM accounts" HIS
 		   " UNION SELECT account, block FROM known_addresses" HIS
 		   " UNION SELECT account, address FROM legacy" HIS
@@ -41,6 +47,8 @@ static const char *const sql[] = {
 	[EXPIRE_FAILURES] = "DELETE FROM failures WHERE at_s < ?",
 	[EXPIRE_LEGACY] = "DELETE FROM legacy WHERE last_s < ?",
 	[EXPIRE_LEFTOVERS] = "DELETE FROM leftovers WHERE last_s < ?",
+	[EXPIRE_INDEXES] = "DELETE FROM indexes WHERE last_s < ?",
+	[EXPIRE_UNIQUE_IDS] = "DELETE FROM unique_ids WHERE last_s < ?",
 };
 
 const struct store_sql store_forget_sql = { sql, sizeof(sql) / sizeof(*sql) };
@@ -77,6 +85,8 @@ static bool erase(struct store *store, struct bytes account,
 		{ FORGET_FAILURES, "explained failures" },
 		{ FORGET_LEGACY, "uses of old TLS or none" },
 		{ FORGET_LEFTOVERS, "lists of messages left flagged" },
+		{ FORGET_INDEXES, "indexes of folders" },
+		{ FORGET_UNIQUE_IDS, "records of how unique-ids are made" },
 	};
 	bool done = true;
 
@@ -90,6 +100,7 @@ static bool erase(struct store *store, struct bytes account,
 			(struct store_forgotten){ kinds[i].what,
 						  (uint64_t)sqlite3_changes(store->db) };
 	}
+	store_count_index_octets(store);
 	return done;
 }
 
@@ -114,6 +125,7 @@ void store_expire(struct store *store, uint64_t now_s)
 		{ EXPIRE_ACCOUNTS, STORE_KEPT_S }, { EXPIRE_KNOWN, STORE_KEPT_S },
 		{ EXPIRE_PLACES, PLACES_KEPT_S },  { EXPIRE_FAILURES, STORE_KEPT_S },
 		{ EXPIRE_LEGACY, STORE_KEPT_S },   { EXPIRE_LEFTOVERS, STORE_KEPT_S },
+		{ EXPIRE_INDEXES, STORE_KEPT_S },  { EXPIRE_UNIQUE_IDS, STORE_KEPT_S },
 	};
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
@@ -124,5 +136,6 @@ void store_expire(struct store *store, uint64_t now_s)
 				  now_s > kinds[i].kept_s ? now_s - kinds[i].kept_s : 0);
 		store_run(store, expire);
 	}
+	store_count_index_octets(store);
 	store_count_failing(store);
 }

@@ -7,6 +7,8 @@
  * store_failures.c    what -ERRs were about
  * store_legacy.c      who still uses old TLS, or none
  * store_leftovers.c   messages flagged and not removed
+ * store_indexes.c     indexes of folders
+ * store_unique_ids.c  what unique-ids of accounts are made by
  * store_registry.c    registered accounts: where their mail is, how they sign in there
  * store_devices.c     device passwords
  * vault.c             sealed secrets, and the keys that open them
@@ -28,6 +30,8 @@ enum store_subject {
 	STORE_FAILURES,
 	STORE_LEGACY,
 	STORE_LEFTOVERS,
+	STORE_INDEXES,
+	STORE_UNIQUE_IDS,
 	STORE_FORGET,
 	STORE_VAULT,
 	STORE_REGISTRY,
@@ -35,7 +39,7 @@ enum store_subject {
 	STORE_SUBJECTS
 };
 
-#define STORE_STATEMENTS_MAX 16 // of one subject
+#define STORE_STATEMENTS_MAX 20 // of one subject
 
 struct store_sql {
 	const char *const *list;
@@ -46,6 +50,8 @@ extern const struct store_sql store_accounts_sql;
 extern const struct store_sql store_failures_sql;
 extern const struct store_sql store_legacy_sql;
 extern const struct store_sql store_leftovers_sql;
+extern const struct store_sql store_indexes_sql;
+extern const struct store_sql store_unique_ids_sql;
 extern const struct store_sql store_forget_sql;
 extern const struct store_sql store_vault_sql;
 extern const struct store_sql store_registry_sql;
@@ -58,6 +64,7 @@ struct store {
 	uint64_t complain_s;
 	uint64_t failing; // accounts that never signed in rightly: at least that many
 	uint64_t failures_noted; // since the start
+	uint64_t index_octets;   // of all indexes that are whole
 	bool is_prepared;
 	bool in_batch; // registry_begin() was called, registry_end() not yet
 	sqlite3_stmt *statements[STORE_SUBJECTS][STORE_STATEMENTS_MAX];
@@ -101,5 +108,9 @@ bool store_commit_durably(struct store *store);
 /* store_accounts.c */
 
 void store_count_failing(struct store *store);
+
+/* store_indexes.c */
+
+void store_count_index_octets(struct store *store);
 
 #endif

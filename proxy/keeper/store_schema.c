@@ -69,6 +69,19 @@ static const char *const steps[] = {
 	" until_s INTEGER NOT NULL, created_s INTEGER NOT NULL,"
 	" last_s INTEGER NOT NULL, last_address BLOB NOT NULL,"
 	" PRIMARY KEY(account, id)) WITHOUT ROWID;",
+	/* 4: indexes of folders in pieces, and what unique-ids are made by. */
+	"CREATE TABLE indexes(id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	" maildrop BLOB NOT NULL UNIQUE, account BLOB NOT NULL,"
+	" octets INTEGER NOT NULL, last_s INTEGER NOT NULL);"
+	"CREATE INDEX indexes_by_age ON indexes(last_s);"
+	"CREATE TABLE index_pieces(place INTEGER PRIMARY KEY, piece BLOB NOT NULL);"
+	"CREATE TRIGGER index_gone AFTER DELETE ON indexes BEGIN"
+	" DELETE FROM index_pieces WHERE place >= old.id * 1024"
+	" AND place < (old.id + 1) * 1024; END;"
+	"CREATE TABLE unique_ids(account BLOB NOT NULL, folder BLOB NOT NULL,"
+	" routed_as BLOB NOT NULL, template BLOB NOT NULL, last_s INTEGER NOT NULL,"
+	" PRIMARY KEY(account, folder)) WITHOUT ROWID;"
+	"CREATE INDEX unique_ids_by_age ON unique_ids(last_s);",
 };
 
 const struct store_schema store_schema = { steps, sizeof(steps) / sizeof(*steps) };

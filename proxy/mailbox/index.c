@@ -1,8 +1,9 @@
 /*
  * Layout, numbers little endian: version u8, enum pop3_unique_id_source u8, UIDVALIDITY
- * u32, UIDNEXT u32, count u32; for each message the distance of its UID from the one
- * before (from 0) and its octets, both in groups of 7 bits, the lowest first, then its
- * id: 8 octets, or a length u8 and text; at the end FNV-1a of all this, u64.
+ * u32, UIDNEXT u32, count u32, u8 1 where it was cut off; for each message the distance
+ * of its UID from the one before (from 0), RFC822.SIZE doubled, plus 1 where the exact
+ * size follows, and that, all in groups of 7 bits, the lowest first, then its id: 8
+ * octets, or a length u8 and text; at the end FNV-1a of all this, u64.
  */
 #include "proxy/mailbox/index.h"
 
@@ -10,8 +11,8 @@
 
 #include <string.h>
 
-#define VERSION 1
-#define HEAD 14
+#define VERSION 2
+#define HEAD 15
 #define CHECK 8
 #define ROW_MIN 2 // octets
 
@@ -96,11 +97,24 @@ static bool put_id(const struct snapshot *snapshot, const struct message *messag
 	       put_text(out, snapshot->ids.data + message->extra);
 }
 
+static bool put_octets(const struct snapshot *snapshot, const struct message *message,
+		       struct buffer *out)
+{
+	const struct exact_size *learnt =
+		exact_sizes_find(&snapshot->learnt, message->imap_uid);
+	const uint64_t exact =
+		learnt ? learnt->octets : snapshot_octets(snapshot, message);
+	const uint64_t said = message->octets;
+
+	return put_groups(out, said << 1 | (exact != said)) &&
+	       (exact == said || put_groups(out, exact));
+}
+
 static bool put_row(const struct snapshot *snapshot, const struct message *message,
 		    uint32_t before, struct buffer *out)
 {
 	return put_groups(out, message->imap_uid - before) &&
-	       put_groups(out, message->octets) &&
+	       put_octets(snapshot, message, out) &&
 	       put_id(snapshot, message, snapshot_identity(snapshot->unique_id), out);
 }
 
@@ -112,7 +126,8 @@ bool index_encode(const struct snapshot *snapshot, struct buffer *out)
 		    put_number(out, snapshot_identity(snapshot->unique_id), 1) &&
 		    put_number(out, snapshot->uidvalidity, 4) &&
 		    put_number(out, snapshot->uidnext, 4) &&
-		    put_number(out, snapshot_left(snapshot), 4);
+		    put_number(out, snapshot_left(snapshot), 4) &&
+		    put_number(out, snapshot->is_begun, 1);
 
 	for (uint32_t i = 0; i < snapshot->count && fits; i++) {
 		const struct message *message = &snapshot->messages[i];
@@ -152,6 +167,24 @@ static bool take_id(struct bytes *in, struct snapshot *snapshot,
 	return true;
 }
 
+static bool take_octets(struct bytes *in, struct exact_sizes *sizes, uint32_t imap_uid,
+			uint64_t *said)
+{
+	uint64_t exact;
+
+	if (!take_groups(in, said)) {
+		return false;
+	}
+	if (*said & 1) {
+		if (!take_groups(in, &exact)) {
+			return false;
+		}
+		exact_sizes_set(sizes, imap_uid, exact);
+	}
+	*said >>= 1;
+	return true;
+}
+
 static bool take_row(struct bytes *in, struct snapshot *snapshot, uint32_t before,
 		     uint32_t uidnext)
 {
@@ -160,8 +193,8 @@ static bool take_row(struct bytes *in, struct snapshot *snapshot, uint32_t befor
 	uint64_t octets;
 
 	if (!take_groups(in, &step) || step == 0 || step >= uidnext ||
-	    before + step >= uidnext || !take_groups(in, &octets) ||
-	    octets > UINT64_MAX >> 2) {
+	    before + step >= uidnext ||
+	    !take_octets(in, &snapshot->exact, before + (uint32_t)step, &octets)) {
 		return false;
 	}
 	*message = (struct message){
@@ -205,6 +238,7 @@ static bool is_whole(struct bytes *index)
 bool index_decode(struct bytes index, struct snapshot *snapshot, uint32_t *uidnext)
 {
 	uint32_t count;
+	uint64_t begun;
 
 	if (!is_whole(&index) || take_number(&index, 1) != VERSION ||
 	    take_number(&index, 1) != (uint64_t)snapshot_identity(snapshot->unique_id) ||
@@ -217,7 +251,9 @@ bool index_decode(struct bytes index, struct snapshot *snapshot, uint32_t *uidne
 	    count > index.len / ROW_MIN) {
 		return false;
 	}
-	if (take_rows(&index, snapshot, count, *uidnext)) {
+	begun = take_number(&index, 1);
+	if (begun <= 1 && take_rows(&index, snapshot, count, *uidnext)) {
+		snapshot->is_begun = begun == 1;
 		return true;
 	}
 	snapshot_forget_rows(snapshot);

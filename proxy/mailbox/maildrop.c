@@ -6,7 +6,6 @@
 #include "proxy/mailbox/maildrop_internal.h"
 
 #include "proxy/base/log.h"
-#include "proxy/mailbox/index.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -27,44 +26,11 @@ SUSPENDS static bool select_folder(struct maildrop *maildrop, struct failure *fa
 	return imap_select(maildrop->imap, maildrop->folder, &maildrop->mailbox, failure);
 }
 
-/* Hidden messages are not in the snapshot, but in the folder. */
-void maildrop_keep_index(const struct maildrop *maildrop)
-{
-	struct buffer index;
-
-	if (!maildrop->indexes || maildrop->snapshot.hidden > 0) {
-		return;
-	}
-	buffer_init(&index, INDEX_OCTETS_MAX);
-	if (maildrop->snapshot.uidnext == 0 ||
-	    !index_encode(&maildrop->snapshot, &index)) {
-		buffer_clear(&index);
-	}
-	index_shelf_keep(maildrop->indexes, bytes_of(maildrop->exact_name),
-			 buffer_bytes(&index));
-	buffer_release(&index);
-}
-
 SUSPENDS static bool build_snapshot(struct maildrop *maildrop, struct failure *failure)
 {
-	const struct bytes index =
-		maildrop->indexes ? index_shelf_find(maildrop->indexes,
-						     bytes_of(maildrop->exact_name))
-				  : (struct bytes){ 0 };
-	bool changed;
-	const bool built = snapshot_build(
-		&maildrop->snapshot, maildrop->imap, &maildrop->mailbox,
-		&maildrop->upstream->route->unique_id, index, &changed, failure);
-
-	if (changed) {
-		maildrop_keep_index(maildrop);
-	}
-	if (!built) {
-		snapshot_release(&maildrop->snapshot);
-		return false;
-	}
-	return !hides_deleted(maildrop) ||
-	       snapshot_hide_deleted(&maildrop->snapshot, maildrop->imap, failure);
+	return maildrop_list(maildrop, failure) &&
+	       (!hides_deleted(maildrop) ||
+		snapshot_hide_deleted(&maildrop->snapshot, maildrop->imap, failure));
 }
 
 /*

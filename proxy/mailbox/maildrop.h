@@ -8,7 +8,7 @@
 
 #include "proxy/base/memory.h"
 #include "proxy/ipc/keeper_client.h"
-#include "proxy/mailbox/index_shelf.h"
+#include "proxy/mailbox/indexes.h"
 #include "proxy/mailbox/parking.h"
 #include "proxy/mailbox/prefetch.h"
 #include "proxy/mailbox/recent.h"
@@ -21,7 +21,7 @@ struct maildrop_request {
 	struct bytes account;         // the POP3 user; outlives the maildrop
 	struct parking *parking;      // outlives it, too; NULL: nothing is parked
 	struct recent *recent;        // the same; NULL: every sign-in asks the server
-	struct index_shelf *indexes;  // the same
+	struct indexes *indexes;      // the same
 	enum sasl_mechanism mechanism;
 	struct bytes user;   // the upstream user
 	struct bytes secret; // password or token
@@ -48,7 +48,7 @@ struct maildrop {
 	struct bytes account;         // borrowed
 	struct parking *parking;      // borrowed
 	struct recent *recent;        // borrowed
-	struct index_shelf *indexes;  // borrowed
+	struct indexes *indexes;      // borrowed
 	struct imap_client client;
 	struct imap *imap;    // owned; NULL: lost, not yet needed again
 	bool unasked;         // min-poll: the list is of a moment ago, imap is NULL
@@ -99,8 +99,11 @@ SUSPENDS void maildrop_keep_alive(struct maildrop *maildrop);
 /* Give memory back before waiting for the client. */
 void maildrop_rest(struct maildrop *maildrop);
 
-/* After deletions were proven: the next sign-in need not look for them. */
-void maildrop_keep_index(const struct maildrop *maildrop);
+/*
+ * For the next sign-in: messages that are marked are proven to be gone, and sizes were
+ * learnt.
+ */
+void maildrop_keep_changes(const struct maildrop *maildrop);
 
 /* The list is not like that any more: the next sign-in asks the server (min-poll). */
 void maildrop_forget_list(const struct maildrop *maildrop);

@@ -4,6 +4,7 @@
  * maildrop.c          opened, reopened, kept alive, parked, closed
  * maildrop_lock.c     its names, and the lock
  * maildrop_connect.c  signing in upstream
+ * maildrop_index.c    the list
  * maildrop_remains.c  what earlier sessions left, and what this one leaves
  */
 #ifndef PROXY_MAILBOX_MAILDROP_INTERNAL_H
@@ -34,5 +35,11 @@ bool maildrop_take_list(struct maildrop *maildrop);
 
 SUSPENDS bool maildrop_renew_secret(struct maildrop *maildrop, enum keeper_prove how,
 				    uint64_t deadline_ms, struct failure *failure);
+
+/*
+ * The snapshot of the folder that was just selected, by way of its index. Failures as
+ * snapshot_build(); then there is no snapshot.
+ */
+SUSPENDS bool maildrop_list(struct maildrop *maildrop, struct failure *failure);
 
 #endif

@@ -38,7 +38,7 @@ void snapshot_sum(struct snapshot *snapshot)
 {
 	snapshot->octets = 0;
 	for (uint32_t i = 0; i < snapshot->count; i++) {
-		snapshot->octets += snapshot->messages[i].octets;
+		snapshot->octets += snapshot_octets(snapshot, &snapshot->messages[i]);
 	}
 }
 
@@ -48,7 +48,9 @@ void snapshot_forget_rows(struct snapshot *snapshot)
 	snapshot->messages = NULL;
 	snapshot->count = 0;
 	snapshot->room = 0;
+	snapshot->is_begun = false;
 	buffer_clear(&snapshot->ids);
+	exact_sizes_release(&snapshot->exact);
 }
 
 void snapshot_copy(struct snapshot *to, const struct snapshot *from)
@@ -62,6 +64,8 @@ void snapshot_copy(struct snapshot *to, const struct snapshot *from)
 	}
 	buffer_init(&to->ids, from->ids.max);
 	buffer_append(&to->ids, buffer_bytes(&from->ids));
+	exact_sizes_copy(&to->exact, &from->exact);
+	to->learnt = (struct exact_sizes){ 0 }; // his own
 	snapshot_unmark_all(to);
 }
 
@@ -69,6 +73,8 @@ void snapshot_release(struct snapshot *snapshot)
 {
 	free(snapshot->messages);
 	buffer_release(&snapshot->ids);
+	exact_sizes_release(&snapshot->exact);
+	exact_sizes_release(&snapshot->learnt);
 	*snapshot = (struct snapshot){ 0 };
 }
 
@@ -86,11 +92,27 @@ uint32_t snapshot_left(const struct snapshot *snapshot)
 	return snapshot->count - snapshot->deleted;
 }
 
+uint64_t snapshot_octets(const struct snapshot *snapshot, const struct message *message)
+{
+	const struct exact_size *exact =
+		exact_sizes_find(&snapshot->exact, message->imap_uid);
+
+	return exact ? exact->octets : message->octets;
+}
+
+void snapshot_learn(struct snapshot *snapshot, const struct message *message,
+		    uint64_t octets)
+{
+	if (octets != snapshot_octets(snapshot, message)) {
+		exact_sizes_set(&snapshot->learnt, message->imap_uid, octets);
+	}
+}
+
 void snapshot_mark(struct snapshot *snapshot, struct message *message)
 {
 	message->deleted = 1;
 	snapshot->deleted++;
-	snapshot->octets -= message->octets;
+	snapshot->octets -= snapshot_octets(snapshot, message);
 }
 
 void snapshot_unmark_all(struct snapshot *snapshot)

@@ -9,10 +9,11 @@
 #define PROXY_MAILBOX_SNAPSHOT_H
 
 #include "protocol/pop3_unique_id.h"
+#include "proxy/mailbox/exact_sizes.h"
 #include "proxy/upstream/imap.h"
 
 struct message {
-	uint64_t octets : 62; // RFC822.SIZE
+	uint64_t octets : 62; // RFC822.SIZE; see snapshot_octets()
 	uint64_t deleted : 1; // marked by DELE
 	uint64_t ticked : 1;  // for snapshot_build.c while it compares
 	uint32_t imap_uid;
@@ -31,7 +32,10 @@ struct snapshot {
 	uint32_t exists;                                 // at SELECT, like the next
 	uint64_t highestmodseq;                          // 0: not given
 	const struct pop3_unique_id_template *unique_id; // borrowed
-	struct buffer ids; // GM-MSGID: 8 octets each; EMAILID: text, NUL
+	struct buffer ids;         // GM-MSGID: 8 octets each; EMAILID: text, NUL
+	struct exact_sizes exact;  // of earlier sessions: what LIST says
+	struct exact_sizes learnt; // of this one: what the next one's LIST will say
+	bool is_begun; // from an index of a list that was cut off: to be looked into
 };
 
 /*
@@ -80,6 +84,13 @@ struct message *snapshot_message(const struct snapshot *snapshot, uint32_t msgno
 
 /* Messages not marked deleted. */
 uint32_t snapshot_left(const struct snapshot *snapshot);
+
+/* As LIST says: exact where a transfer of an earlier session has shown it. */
+uint64_t snapshot_octets(const struct snapshot *snapshot, const struct message *message);
+
+/* A transfer has shown it. */
+void snapshot_learn(struct snapshot *snapshot, const struct message *message,
+		    uint64_t octets);
 
 void snapshot_mark(struct snapshot *snapshot, struct message *message);
 void snapshot_unmark_all(struct snapshot *snapshot);

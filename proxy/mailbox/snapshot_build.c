@@ -201,9 +201,10 @@ static bool agrees(const struct snapshot *snapshot, const struct imap *imap)
 SUSPENDS static bool reconcile(struct snapshot *snapshot, struct imap *imap,
 			       struct failure *failure)
 {
-	if (agrees(snapshot, imap)) {
+	if (!snapshot->is_begun && agrees(snapshot, imap)) {
 		return true;
 	}
+	snapshot->is_begun = false;
 	if (!settle(snapshot, imap, failure)) {
 		return false;
 	}
@@ -312,6 +313,7 @@ static bool is_begun(struct snapshot *snapshot)
 		}
 	}
 	snapshot->uidnext = snapshot->messages[snapshot->count - 1].imap_uid + 1;
+	snapshot->is_begun = true;
 	return true;
 }
 

@@ -18,6 +18,7 @@
 
 #define QUEUE_MAX 1024 // no flood keeps us from ending
 #define COMPLAIN_MS 1000
+#define INDEXES_OCTETS (16u * 1024 * 1024)
 
 /* One listening socket and the task that accepts on it. */
 struct door {
@@ -173,7 +174,7 @@ SUSPENDS static void listen_on(void *argument)
 	obey(argument);
 }
 
-/* Ends the sessions that operators want ended, and the connections kept of them. */
+/* Ends the sessions that operators want ended, and drops what is kept of them. */
 SUSPENDS static void obey_kicks(void *argument)
 {
 	struct worker *worker = argument;
@@ -182,10 +183,16 @@ SUSPENDS static void obey_kicks(void *argument)
 
 	while (keeper_next_kick(keeper, &kick)) {
 		const struct bytes account = buffer_bytes(&kick.account);
-		const uint32_t ended = kick.what == KEEPER_KICK_SESSIONS
-					       ? session_kick(&worker->service, account)
-					       : 0;
+		uint32_t ended = 0;
 
+		switch (kick.what) {
+		case KEEPER_KICK_SESSIONS:
+			ended = session_kick(&worker->service, account);
+			break;
+		case KEEPER_KICK_REMAINS:
+			indexes_forget(worker->service.indexes, account);
+			break;
+		}
 		parking_kick(worker->service.parking, account);
 		recent_kick(worker->service.recent, account);
 		keeper_kicked(keeper, &kick, ended);
@@ -208,6 +215,7 @@ SUSPENDS static void serve(struct worker *worker)
 	parking_end(worker->service.parking);
 	listening = task_start_child(listen_on, worker);
 	drain(worker, drain_ms);
+	indexes_end(worker->service.indexes);
 	task_cancel(listening);
 	task_join(listening);
 	task_cancel(tending);
@@ -246,12 +254,16 @@ SUSPENDS int worker_live(struct role *role)
 	service_share(&worker.service, role->start.key);
 	worker.service.census_key = role->start.key;
 	worker.service.keeper = keeper_client_new(role->start.slot, role->start.key);
+	/* Where the keeper keeps nothing, it is not worth the way. */
+	worker.service.indexes = indexes_new(
+		INDEXES_OCTETS, role->config->state ? worker.service.keeper : NULL);
 	worker.service.parking =
 		parking_new(role->config->limits.parking_ms, role->config->limits.parked);
 	worker.service.recent = recent_new();
 	serve(&worker);
 	recent_free(worker.service.recent);
 	parking_free(worker.service.parking);
+	indexes_free(worker.service.indexes);
 	keeper_client_free(worker.service.keeper);
 	service_release(&worker.service);
 	return 0;

@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define INDEXES_OCTETS (16u * 1024 * 1024)
-
 static bool open_upstreams(struct service *service, struct failure *failure)
 {
 	const struct config *config = service->config;
@@ -111,7 +109,6 @@ bool service_init(struct service *service, const struct config *config,
 	*service = (struct service){
 		.config = config,
 		.capacity = service_capacity(config),
-		.indexes = index_shelf_new(INDEXES_OCTETS),
 	};
 	TAILQ_INIT(&service->newcomers);
 	if (!open_listeners(service, failure) || !open_upstreams(service, failure)) {
@@ -134,7 +131,6 @@ void service_release(struct service *service)
 	}
 	free(service->tls);
 	memory_wipe(service->secret, sizeof(service->secret));
-	index_shelf_free(service->indexes);
 	*service = (struct service){ 0 };
 }
 

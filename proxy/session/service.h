@@ -5,7 +5,7 @@
 #define PROXY_SESSION_SERVICE_H
 
 #include "proxy/ipc/keeper_client.h"
-#include "proxy/mailbox/index_shelf.h"
+#include "proxy/mailbox/indexes.h"
 #include "proxy/mailbox/parking.h"
 #include "proxy/mailbox/recent.h"
 #include "proxy/rt/keyed_hash.h"
@@ -33,7 +33,7 @@ struct service {
 	struct service_tls *tls;      // owned; one per listener, same order
 	struct upstream *upstreams;   // owned; one per route, same order
 	struct keeper_client *keeper; // borrowed; NULL: no locks, no throttle
-	struct index_shelf *indexes;  // owned
+	struct indexes *indexes;      // borrowed; NULL: none are kept
 	struct parking *parking;      // borrowed; NULL: no connection is kept
 	struct recent *recent;        // borrowed; NULL: no list is
 	struct session *sessions;     // session::next, every session that runs

@@ -369,6 +369,10 @@ SUSPENDS static void finish(struct session *session)
 	log_end_of(session, session->end == SESSION_QUIT
 				    ? snapshot_hash(&session->maildrop.snapshot)
 				    : session->hash_at_start);
+	if (session->signed_in && session->end != SESSION_QUIT) {
+		snapshot_unmark_all(&session->maildrop.snapshot); // they are not gone
+		maildrop_keep_changes(&session->maildrop);
+	}
 	keeper_unlock(session->maildrop.lock);
 	session->maildrop.lock = NULL;
 	hang_up(session);

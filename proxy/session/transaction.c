@@ -31,7 +31,7 @@ SUSPENDS static enum next list_line(struct session *session, const char *before,
 				    uint32_t msgno, const struct message *message)
 {
 	return reply_format(session, "%s%" PRIu32 " %" PRIu64, before, msgno,
-			    (uint64_t)message->octets);
+			    snapshot_octets(&session->maildrop.snapshot, message));
 }
 
 SUSPENDS static enum next unique_id_line(struct session *session, const char *before,
@@ -175,7 +175,8 @@ static void report_sizes(const struct session *session, const struct message *me
 		log_number(&line, "said", message->octets);
 		log_number(&line, "octets", body->octets);
 		log_string(&line, "message",
-			   "the server's RFC822.SIZE is wrong; LIST shows what it says");
+			   "the server's RFC822.SIZE is wrong; LIST shows it until the "
+			   "message was retrieved once");
 		log_end(&line);
 	}
 }
@@ -235,13 +236,15 @@ SUSPENDS static enum next give(struct session *session, struct message *message,
 			       struct body *body, uint32_t lines)
 {
 	const bool whole = lines == POP3_BODY_ALL;
+	struct snapshot *snapshot = &session->maildrop.snapshot;
 	struct pop3_body convert;
 	enum next next;
 
 	pop3_body_init(&convert, lines,
 		       session->maildrop.upstream->route->nul == CONFIG_NUL_REPLACE);
 	session->in_answer = true;
-	next = whole ? reply_ok(session, "%" PRIu64 " octets", (uint64_t)message->octets)
+	next = whole ? reply_ok(session, "%" PRIu64 " octets",
+				snapshot_octets(snapshot, message))
 		     : reply_ok(session, "top of message follows");
 	if (next == NEXT_COMMAND) {
 		next = send_body(session, body, &convert);
@@ -259,6 +262,7 @@ SUSPENDS static enum next give(struct session *session, struct message *message,
 	session->retrieved++;
 	metrics_count(METRICS_MESSAGES_RETRIEVED);
 	compare_size(session, message, body);
+	snapshot_learn(snapshot, message, convert.octets);
 	return mark_read(session, message);
 }
 

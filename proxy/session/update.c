@@ -11,7 +11,8 @@ static void note_removed(struct session *session)
 	session->removed = snapshot->deleted;
 	for (uint32_t i = 0; i < snapshot->count; i++) {
 		if (snapshot->messages[i].deleted) {
-			session->removed_octets += snapshot->messages[i].octets;
+			session->removed_octets +=
+				snapshot_octets(snapshot, &snapshot->messages[i]);
 		}
 	}
 	metrics_add(METRICS_MESSAGES_DELETED, session->removed);
@@ -50,9 +51,7 @@ SUSPENDS void update(struct session *session)
 	count_commit(session, since_ms);
 	session->committing = false;
 	if (result == COMMIT_DONE) {
-		if (session->maildrop.snapshot.deleted > 0) {
-			maildrop_keep_index(&session->maildrop);
-		}
+		maildrop_keep_changes(&session->maildrop);
 		if (!session->kicked) {
 			maildrop_park(&session->maildrop);
 		}

@@ -43,20 +43,20 @@ class Bridge:
     listener. log and limits get test-friendly defaults where config says nothing; started
     as root it stays root; no connection is parked (POPBRIDGE_PARKING=5m: in all tests).
     command: command-line arguments instead of `serve -c FILE`. program: another file than
-    the binary, a copy of it. before: a command that runs the program, such as
+    the binary, a copy of it. flags: of serve. before: a command that runs the program, such as
     ["prlimit", "--nofile=64"].
     """
 
     def __init__(self, config=None, tls=None, command=None, environment=None, wait=True,
-                 program=None, before=()):
+                 program=None, before=(), flags=()):
         program = program or binary()
         self.folder = net.short_folder("br")
         self._tls = tls
         self.config_path = f"{self.folder}/popbridge.yaml"
         arguments = command
         if config is not None:
-            self._write_config(config)
-            arguments = command or ["serve", "-c", self.config_path]
+            self.write_config(config)
+            arguments = command or ["serve", *flags, "-c", self.config_path]
         self._stderr_path = f"{self.folder}/stderr"
         self._stderr = open(self._stderr_path, "wb")
         command_line = net.die_with_parent([*before, program, *arguments])
@@ -76,7 +76,7 @@ class Bridge:
             self._forgiven = True  # the test failed already: only show what was said
         self.close()
 
-    def _write_config(self, config):
+    def write_config(self, config):
         if not isinstance(config, str):
             config = json.dumps(self._with_defaults(config), indent=2)
         with open(self.config_path, "w", encoding="utf-8") as out:

@@ -7,7 +7,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define HEAD 14
+#define HEAD 15
 #define CHECK 8
 
 /* With the checksum it would have, or nothing but that would ever be refused. */

@@ -9,7 +9,8 @@
 
 static bool is_asked(enum admin_type type)
 {
-	return type < ADMIN_END;
+	return type < ADMIN_END || type == ADMIN_ASK_UNIQUE_IDS ||
+	       type == ADMIN_ACCEPT_UNIQUE_IDS;
 }
 
 /* Every field is set; what the type does not carry is not written. */

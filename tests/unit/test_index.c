@@ -14,6 +14,8 @@
 #include <cmocka.h>
 
 #define VALIDITY 77
+#define ADA bytes_of("ada@example.com")
+#define BOB bytes_of("bob@example.com")
 
 static struct pop3_unique_id_template template_of(const char *text)
 {
@@ -218,14 +220,14 @@ static void test_the_shelf_gives_what_was_kept_last(void **state)
 {
 	(void)state;
 	struct index_shelf *shelf = index_shelf_new(10000);
-	index_shelf_keep(shelf, bytes_of("a"), bytes_of("one"));
-	index_shelf_keep(shelf, bytes_of("b"), bytes_of("two"));
-	index_shelf_keep(shelf, bytes_of("a"), bytes_of("three"));
+	index_shelf_keep(shelf, bytes_of("a"), ADA, bytes_of("one"));
+	index_shelf_keep(shelf, bytes_of("b"), ADA, bytes_of("two"));
+	index_shelf_keep(shelf, bytes_of("a"), ADA, bytes_of("three"));
 	assert_true(
 		bytes_equal(index_shelf_find(shelf, bytes_of("a")), bytes_of("three")));
 	assert_true(bytes_equal(index_shelf_find(shelf, bytes_of("b")), bytes_of("two")));
 	assert_int_equal(index_shelf_find(shelf, bytes_of("c")).len, 0);
-	index_shelf_keep(shelf, bytes_of("a"), (struct bytes){ 0 });
+	index_shelf_keep(shelf, bytes_of("a"), ADA, (struct bytes){ 0 });
 	assert_int_equal(index_shelf_find(shelf, bytes_of("a")).len, 0);
 	index_shelf_free(shelf);
 }
@@ -236,14 +238,151 @@ static void test_what_was_not_used_for_long_makes_way(void **state)
 	struct index_shelf *shelf = index_shelf_new(10000);
 	char *text = memory_new(4000);
 	const struct bytes index = { text, 4000 };
-	index_shelf_keep(shelf, bytes_of("a"), index);
-	index_shelf_keep(shelf, bytes_of("b"), index);
+	index_shelf_keep(shelf, bytes_of("a"), ADA, index);
+	index_shelf_keep(shelf, bytes_of("b"), ADA, index);
 	assert_int_equal(index_shelf_find(shelf, bytes_of("a")).len, 4000);
-	index_shelf_keep(shelf, bytes_of("c"), index);
+	index_shelf_keep(shelf, bytes_of("c"), BOB, index);
 	assert_int_equal(index_shelf_find(shelf, bytes_of("b")).len, 0);
 	assert_int_equal(index_shelf_find(shelf, bytes_of("a")).len, 4000);
 	assert_int_equal(index_shelf_find(shelf, bytes_of("c")).len, 4000);
 	free(text);
+	index_shelf_free(shelf);
+}
+
+static void test_sizes_that_were_learnt_are_those_of_the_next_session(void **state)
+{
+	(void)state;
+	const struct pop3_unique_id_template template =
+		template_of("{uid:08x}{uidvalidity:08x}");
+	struct snapshot snapshot;
+	struct buffer index;
+	uint32_t known;
+	snapshot_of(&snapshot, 3, 9, &template);
+	for (uint32_t i = 0; i < 3; i++) {
+		snapshot.messages[i] =
+			(struct message){ .imap_uid = 2 * i + 1, .octets = 10 };
+	}
+	snapshot_learn(&snapshot, &snapshot.messages[2], 12);
+	snapshot_learn(&snapshot, &snapshot.messages[0], 4000000000000);
+	snapshot_learn(&snapshot, &snapshot.messages[1], 10);
+	assert_int_equal(snapshot_octets(&snapshot, &snapshot.messages[2]), 10);
+	buffer_init(&index, INDEX_OCTETS_MAX);
+	assert_true(index_encode(&snapshot, &index));
+	snapshot_release(&snapshot);
+	later(&snapshot, VALIDITY, 9, &template);
+	assert_true(index_decode(buffer_bytes(&index), &snapshot, &known));
+	assert_true(snapshot_octets(&snapshot, &snapshot.messages[0]) == 4000000000000);
+	assert_int_equal(snapshot_octets(&snapshot, &snapshot.messages[1]), 10);
+	assert_int_equal(snapshot_octets(&snapshot, &snapshot.messages[2]), 12);
+	assert_int_equal(snapshot.messages[2].octets, 10); // the server's word
+	snapshot_sum(&snapshot);
+	assert_true(snapshot.octets == 4000000000022);
+	snapshot_mark(&snapshot, &snapshot.messages[2]);
+	assert_true(snapshot.octets == 4000000000010);
+	/* The server has it right by now. */
+	snapshot_unmark_all(&snapshot);
+	snapshot_learn(&snapshot, &snapshot.messages[2], 10);
+	buffer_clear(&index);
+	assert_true(index_encode(&snapshot, &index));
+	snapshot_release(&snapshot);
+	later(&snapshot, VALIDITY, 9, &template);
+	assert_true(index_decode(buffer_bytes(&index), &snapshot, &known));
+	assert_int_equal(snapshot_octets(&snapshot, &snapshot.messages[2]), 10);
+	assert_int_equal(snapshot.exact.count, 1);
+	snapshot_release(&snapshot);
+	buffer_release(&index);
+}
+
+static void test_that_a_list_was_cut_off_is_remembered(void **state)
+{
+	(void)state;
+	const struct pop3_unique_id_template template =
+		template_of("{uid:08x}{uidvalidity:08x}");
+	struct snapshot snapshot;
+	struct buffer index;
+	uint32_t known;
+	snapshot_of(&snapshot, 1, 2, &template);
+	snapshot.messages[0] = (struct message){ .imap_uid = 1, .octets = 10 };
+	snapshot.is_begun = true;
+	buffer_init(&index, INDEX_OCTETS_MAX);
+	assert_true(index_encode(&snapshot, &index));
+	snapshot_release(&snapshot);
+	later(&snapshot, VALIDITY, 9, &template);
+	assert_true(index_decode(buffer_bytes(&index), &snapshot, &known));
+	assert_true(snapshot.is_begun);
+	snapshot_forget_rows(&snapshot);
+	assert_false(snapshot.is_begun);
+	snapshot_release(&snapshot);
+	buffer_release(&index);
+}
+
+static void test_exact_sizes_are_found_in_whatever_order_they_came(void **state)
+{
+	(void)state;
+	struct exact_sizes sizes = { 0 };
+	for (uint32_t i = 0; i < 1000; i++) {
+		exact_sizes_set(&sizes, i * 7919 % 1009 + 1, i);
+	}
+	exact_sizes_set(&sizes, 7919 % 1009 + 1, 42);
+	assert_int_equal(sizes.count, 1000);
+	for (uint32_t i = 0; i < 1000; i++) {
+		const struct exact_size *size =
+			exact_sizes_find(&sizes, i * 7919 % 1009 + 1);
+		assert_non_null(size);
+		assert_int_equal(size->octets, i == 1 ? 42 : i);
+	}
+	assert_null(exact_sizes_find(&sizes, 2000));
+	exact_sizes_release(&sizes);
+	assert_null(exact_sizes_find(&sizes, 1));
+}
+
+static void test_an_account_is_forgotten_in_any_case_of_letters(void **state)
+{
+	(void)state;
+	struct index_shelf *shelf = index_shelf_new(10000);
+	struct index_waiting waiting;
+	index_shelf_keep(shelf, bytes_of("a"), ADA, bytes_of("one"));
+	index_shelf_keep(shelf, bytes_of("b"), ADA, bytes_of("two"));
+	index_shelf_keep(shelf, bytes_of("c"), BOB, bytes_of("three"));
+	index_shelf_enqueue(shelf, bytes_of("a"), 1);
+	index_shelf_enqueue(shelf, bytes_of("c"), 2);
+	index_shelf_forget(shelf, bytes_of("ADA@example.com"));
+	assert_int_equal(index_shelf_find(shelf, bytes_of("a")).len, 0);
+	assert_int_equal(index_shelf_find(shelf, bytes_of("b")).len, 0);
+	assert_int_equal(index_shelf_find(shelf, bytes_of("c")).len, 5);
+	assert_true(index_shelf_first(shelf, &waiting));
+	assert_true(bytes_equal(waiting.key, bytes_of("c")));
+	index_shelf_free(shelf);
+}
+
+static void test_what_is_to_be_saved_is_saved_in_order_and_as_it_is_by_then(void **state)
+{
+	(void)state;
+	struct index_shelf *shelf = index_shelf_new(10000);
+	struct index_waiting waiting;
+	assert_false(index_shelf_first(shelf, &waiting));
+	index_shelf_keep(shelf, bytes_of("a"), ADA, bytes_of("one"));
+	index_shelf_enqueue(shelf, bytes_of("a"), 10);
+	index_shelf_keep(shelf, bytes_of("b"), BOB, bytes_of("two"));
+	index_shelf_enqueue(shelf, bytes_of("b"), 20);
+	index_shelf_keep(shelf, bytes_of("a"), ADA, bytes_of("changed"));
+	index_shelf_enqueue(shelf, bytes_of("a"), 30);
+	assert_true(index_shelf_first(shelf, &waiting));
+	assert_true(bytes_equal(waiting.key, bytes_of("a")));
+	assert_true(bytes_equal(waiting.account, ADA));
+	assert_true(bytes_equal(waiting.index, bytes_of("changed")));
+	assert_int_equal(waiting.since_ms, 10);
+	assert_int_equal(waiting.saved_ms, 0);
+	index_shelf_dequeue(shelf);
+	index_shelf_note_saved(shelf, bytes_of("a"), 40);
+	assert_true(index_shelf_first(shelf, &waiting));
+	assert_true(bytes_equal(waiting.key, bytes_of("b")));
+	index_shelf_dequeue(shelf);
+	assert_false(index_shelf_first(shelf, &waiting));
+	index_shelf_keep(shelf, bytes_of("a"), ADA, bytes_of("again"));
+	index_shelf_enqueue(shelf, bytes_of("a"), 50);
+	assert_true(index_shelf_first(shelf, &waiting));
+	assert_int_equal(waiting.saved_ms, 40);
 	index_shelf_free(shelf);
 }
 
@@ -258,6 +397,13 @@ int main(void)
 		cmocka_unit_test(test_an_index_costs_about_four_octets_a_message),
 		cmocka_unit_test(test_the_shelf_gives_what_was_kept_last),
 		cmocka_unit_test(test_what_was_not_used_for_long_makes_way),
+		cmocka_unit_test(
+			test_sizes_that_were_learnt_are_those_of_the_next_session),
+		cmocka_unit_test(test_that_a_list_was_cut_off_is_remembered),
+		cmocka_unit_test(test_exact_sizes_are_found_in_whatever_order_they_came),
+		cmocka_unit_test(test_an_account_is_forgotten_in_any_case_of_letters),
+		cmocka_unit_test(
+			test_what_is_to_be_saved_is_saved_in_order_and_as_it_is_by_then),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -118,6 +118,91 @@ static void test_one_session_has_the_maildrop(void **state)
 	play(contention);
 }
 
+static struct bytes long_index(char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		text[i] = (char)(i * 31 + len);
+	}
+	return (struct bytes){ text, len };
+}
+
+static struct keeper_index_transfer transfer_of(struct bytes index)
+{
+	return (struct keeper_index_transfer){ .maildrop = DROP,
+					       .account = bytes_of("ada"),
+					       .index = index };
+}
+
+static SUSPENDS bool pass_on(struct keeper_client *client, struct bytes index)
+{
+	struct keeper_index_transfer transfer = transfer_of(index);
+	bool good = true;
+
+	while (good && !keeper_index_is_kept(&transfer)) {
+		good = keeper_keep_index(client, &transfer, SOON);
+	}
+	return good;
+}
+
+static SUSPENDS void assert_index(struct keeper_client *client, struct bytes index)
+{
+	struct buffer found;
+
+	buffer_init(&found, 1 << 20);
+	assert_int_equal(keeper_index(client, DROP, SOON, &found), index.len > 0);
+	assert_true(bytes_equal(buffer_bytes(&found), index));
+	buffer_release(&found);
+}
+
+static SUSPENDS void indexes(void)
+{
+	static const size_t lens[] = { 1, KEEPER_PIECE_MAX - 1, KEEPER_PIECE_MAX,
+				       KEEPER_PIECE_MAX + 1, 3 * KEEPER_PIECE_MAX };
+	char *text = memory_new(4 * KEEPER_PIECE_MAX);
+
+	assert_index(bob, (struct bytes){ 0 });
+	for (size_t i = 0; i < sizeof(lens) / sizeof(*lens); i++) {
+		const struct bytes index = long_index(text, lens[i]);
+
+		assert_true(pass_on(ada, index));
+		assert_index(bob, index);
+		assert_index(ada, index);
+	}
+	free(text);
+}
+
+static void test_an_index_of_any_length_comes_back(void **state)
+{
+	(void)state;
+	play(indexes);
+}
+
+/* Two workers pass one on for the same maildrop: whoever began last is taken. */
+static SUSPENDS void two_indexes(void)
+{
+	char *text = memory_new(4 * KEEPER_PIECE_MAX);
+	const struct bytes index = long_index(text, 2 * KEEPER_PIECE_MAX);
+	struct keeper_index_transfer mine = transfer_of(index);
+	struct keeper_index_transfer his = transfer_of(index);
+
+	assert_true(keeper_keep_index(ada, &mine, SOON));
+	assert_true(keeper_keep_index(bob, &his, SOON));
+	assert_false(keeper_keep_index(ada, &mine, SOON));
+	assert_index(ada, (struct bytes){ 0 });
+	assert_true(keeper_keep_index(bob, &his, SOON));
+	assert_false(keeper_index_is_kept(&his));
+	assert_true(keeper_keep_index(bob, &his, SOON));
+	assert_true(keeper_index_is_kept(&his));
+	assert_index(ada, index);
+	free(text);
+}
+
+static void test_an_index_is_one_workers_and_whole(void **state)
+{
+	(void)state;
+	play(two_indexes);
+}
+
 static SUSPENDS bool login(struct keeper_client *client, const char *account)
 {
 	struct failure failure = { .kind = FAILURE_TOO_SOON };
@@ -726,6 +811,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_one_session_has_the_maildrop),
+		cmocka_unit_test(test_an_index_of_any_length_comes_back),
+		cmocka_unit_test(test_an_index_is_one_workers_and_whole),
 		cmocka_unit_test(test_the_login_delay_holds_over_all_workers),
 		cmocka_unit_test(test_take_over_ends_the_older_session_first),
 		cmocka_unit_test(test_take_over_works_inside_one_worker),

@@ -9,7 +9,8 @@
 
 static bool is_from_worker(enum keeper_message_type type)
 {
-	return type < KEEPER_LOCKED;
+	return type < KEEPER_LOCKED || type == KEEPER_ASK_INDEX ||
+	       type == KEEPER_KEEP_INDEX || type == KEEPER_KNOWN;
 }
 
 /* One of each type with every field that it carries. */
@@ -115,6 +116,32 @@ static struct keeper_message sample(enum keeper_message_type type)
 	case KEEPER_APOP:
 		message.number = 1;
 		break;
+	case KEEPER_ASK_INDEX:
+		message.request = 15;
+		message.key = text;
+		message.number = KEEPER_PIECES_MAX - 1;
+		break;
+	case KEEPER_INDEX:
+		message.request = 16;
+		message.piece = (struct bytes){ "\0\1\2", 3 };
+		break;
+	case KEEPER_KEEP_INDEX:
+		message.request = 17;
+		message.key = text;
+		message.account = bytes_of("ada");
+		message.number = 1;
+		message.piece = (struct bytes){ "\0\1\2", 3 };
+		break;
+	case KEEPER_KEPT:
+		message.request = 18;
+		message.number = 1;
+		break;
+	case KEEPER_KNOWN:
+		message.account = bytes_of("ada");
+		message.route = bytes_of("ada@example.com");
+		message.folder = bytes_of("INBOX");
+		message.unique_id = bytes_of("{uid:08x}");
+		break;
 	case KEEPER_VERDICT:
 		message.request = 6;
 		message.number = KEEPER_REFUSE;
@@ -139,6 +166,8 @@ static void assert_same(const struct keeper_message *a, const struct keeper_mess
 	assert_int_equal(a->number, b->number);
 	assert_int_equal(a->lost_dele, b->lost_dele);
 	assert_int_equal(a->removed, b->removed);
+	assert_true(bytes_equal(a->piece, b->piece));
+	assert_true(bytes_equal(a->unique_id, b->unique_id));
 	assert_int_equal(a->kind, b->kind);
 	assert_int_equal(a->tls, b->tls);
 	assert_true(bytes_equal(a->answer, b->answer));

@@ -227,8 +227,35 @@ static uint64_t forget(struct store *store, const char *account)
 	return count;
 }
 
+static void note_index(struct store *store, struct bytes account, uint64_t now_s)
+{
+	struct buffer drop;
+
+	buffer_init(&drop, KEEPER_TEXT_MAX);
+	buffer_append(&drop, bytes_of("imap.example.com:993 "));
+	buffer_append(&drop, account);
+	const uint64_t id = store_index_begin(store, buffer_bytes(&drop), account, now_s);
+
+	assert_int_not_equal(id, 0);
+	assert_true(store_index_add(store, id, 0, account));
+	assert_true(store_index_end(store, id, account.len));
+	buffer_release(&drop);
+}
+
+static const struct config_known by_uid = {
+	.account = { "ada@example.com", 15 },
+	.routed_as = { "ada@example.com", 15 },
+	.folder = { "INBOX", 5 },
+	.unique_id = { "{uid:08x}", 9 },
+};
+
 static void note_everything(struct store *store, struct bytes account)
 {
+	struct config_known known = by_uid;
+
+	known.account = account;
+	store_note_unique_ids(store, &known, NOW_S);
+	note_index(store, account, NOW_S);
 	store_note_sign_in(store, account, address, KEEPER_RIGHT, NOW_S);
 	store_note_known(store, account, address, NOW_S);
 	note_failure(store, account, 1);
@@ -245,7 +272,7 @@ static void test_forgetting_takes_every_kind_and_every_spelling_of_the_name(void
 	note_everything(store, bytes_of("bob"));
 	store_note_sign_in(store, bytes_of("Ada@Example.COM"), address, KEEPER_RIGHT,
 			   NOW_S);
-	assert_int_equal(forget(store, "ADA@example.com"), 6); // one set is in common
+	assert_int_equal(forget(store, "ADA@example.com"), 8); // one set is in common
 	assert_int_equal(forget(store, "ada@example.com"), 0);
 	assert_int_equal(count_of(store, ADA), 0);
 	assert_int_equal(count_of(store, bytes_of("bob")), 1);
@@ -289,6 +316,96 @@ static void test_unused_records_of_every_kind_expire_after_90_days(void **state)
 	store_expire(store, NOW_S + STORE_KEPT_S + 10);
 	assert_int_equal(forget(store, "ada@example.com"), 0);
 	assert_left(store, 7, "");
+	store_close(store);
+}
+
+static struct buffer piece_of(struct store *store, uint32_t number)
+{
+	struct buffer piece;
+
+	buffer_init(&piece, KEEPER_PIECE_MAX);
+	store_index_piece(store, DROP, number, NOW_S, &piece);
+	return piece;
+}
+
+static size_t len_of(struct store *store, uint32_t number)
+{
+	struct buffer piece = piece_of(store, number);
+	const size_t len = piece.len;
+
+	buffer_release(&piece);
+	return len;
+}
+
+static void test_an_index_is_there_when_all_its_pieces_are(void **state)
+{
+	(void)state;
+	struct store *store = in_memory();
+	uint64_t first, second;
+
+	assert_int_equal(len_of(store, 0), 0);
+	first = store_index_begin(store, DROP, ADA, NOW_S);
+	assert_true(store_index_add(store, first, 0, bytes_of("one ")));
+	assert_true(store_index_add(store, first, 1, bytes_of("two")));
+	assert_int_equal(len_of(store, 0), 0);
+	assert_true(store_index_end(store, first, 7));
+	assert_int_equal(len_of(store, 0), 4);
+	assert_int_equal(len_of(store, 1), 3);
+	assert_int_equal(len_of(store, 2), 0);
+	second = store_index_begin(store, DROP, ADA, NOW_S);
+	assert_int_equal(len_of(store, 0), 0); // the old one is gone at once
+	assert_false(store_index_add(store, first, 2, bytes_of("late")));
+	assert_false(store_index_end(store, first, 11));
+	assert_true(store_index_add(store, second, 0, bytes_of("new")));
+	assert_true(store_index_end(store, second, 3));
+	assert_int_equal(len_of(store, 0), 3);
+	assert_int_equal(len_of(store, 1), 0);
+	store_close(store);
+}
+
+static void test_an_index_that_is_used_does_not_expire(void **state)
+{
+	(void)state;
+	struct store *store = in_memory();
+	const uint64_t id = store_index_begin(store, DROP, ADA, NOW_S - STORE_KEPT_S);
+
+	assert_true(store_index_add(store, id, 0, bytes_of("index")));
+	assert_true(store_index_end(store, id, 5));
+	assert_int_equal(len_of(store, 0), 5);
+	store_expire(store, NOW_S + 1);
+	assert_int_equal(len_of(store, 0), 5);
+	store_expire(store, NOW_S + STORE_KEPT_S + 1);
+	assert_int_equal(len_of(store, 0), 0);
+	store_close(store);
+}
+
+static void test_what_unique_ids_are_made_by_is_what_was_noted_last(void **state)
+{
+	(void)state;
+	struct store *store = in_memory();
+	struct config_known other = by_uid, found = { .account = { 0 } };
+	struct buffer texts;
+
+	buffer_init(&texts, STORE_KNOWN_TEXTS);
+	store_note_unique_ids(store, &by_uid, NOW_S);
+	other.folder = bytes_of("");
+	store_note_unique_ids(store, &other, NOW_S);
+	other.folder = by_uid.folder;
+	other.unique_id = bytes_of("{uid}");
+	store_note_unique_ids(store, &other, NOW_S);
+	assert_true(store_next_unique_ids(store, &texts, &found));
+	assert_int_equal(found.folder.len, 0);
+	assert_true(bytes_equal(found.unique_id, by_uid.unique_id));
+	assert_true(store_next_unique_ids(store, &texts, &found));
+	assert_true(bytes_equal(found.account, ADA));
+	assert_true(bytes_equal(found.folder, by_uid.folder));
+	assert_true(bytes_equal(found.unique_id, bytes_of("{uid}")));
+	store_drop_unique_ids(store, &found);
+	assert_false(store_next_unique_ids(store, &texts, &found));
+	found = (struct config_known){ .account = { 0 } };
+	assert_true(store_next_unique_ids(store, &texts, &found));
+	assert_false(store_next_unique_ids(store, &texts, &found));
+	buffer_release(&texts);
 	store_close(store);
 }
 
@@ -382,6 +499,7 @@ static void test_a_store_of_version_1_keeps_its_accounts_and_a_copy(void **state
 	assert_int_equal(account.lost_in_a_row, 0);
 	note_failure(store, ADA, 1);
 	assert_int_equal(count_of(store, ADA), 1);
+	note_index(store, ADA, NOW_S);
 	store_close(store);
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
 		path_in(directory, names[i], path);
@@ -405,6 +523,9 @@ int main(void)
 			test_forgetting_takes_every_kind_and_every_spelling_of_the_name),
 		cmocka_unit_test(test_traces_are_every_spelling_and_address_once),
 		cmocka_unit_test(test_unused_records_of_every_kind_expire_after_90_days),
+		cmocka_unit_test(test_an_index_is_there_when_all_its_pieces_are),
+		cmocka_unit_test(test_an_index_that_is_used_does_not_expire),
+		cmocka_unit_test(test_what_unique_ids_are_made_by_is_what_was_noted_last),
 		cmocka_unit_test(test_sessions_without_quit_are_counted_until_one_has_it),
 		cmocka_unit_test(test_sign_ins_without_an_answer_are_counted_in_a_row),
 		cmocka_unit_test(test_a_store_of_version_1_keeps_its_accounts_and_a_copy),
