@@ -1,6 +1,7 @@
 #include "proxy/cli/cli.h"
 
 #include "proxy/base/memory.h"
+#include "proxy/cli/check_unique_ids.h"
 #include "proxy/rt/pem_expiry.h"
 #include "proxy/session/service.h"
 
@@ -12,18 +13,32 @@
 #include <unistd.h>
 
 #define DAY_S ((uint64_t)24 * 3600)
+#define ACCEPT 1000 // has no letter
+
+struct arguments {
+	const char *path;
+	bool accept_new_unique_ids;
+};
 
 static const struct argp_option options[] = {
 	{ "config", 'c', "FILE", 0, "The configuration (" CLI_DEFAULT_CONFIG ")", 0 },
+	{ "accept-new-unique-ids", ACCEPT, NULL, 0,
+	  "Tell the service that runs that this configuration may give known accounts "
+	  "other unique-ids, so that it can be reloaded",
+	  0 },
 	{ 0 },
 };
 
 static error_t take(int key, char *value, struct argp_state *state)
 {
-	const char **path = state->input;
+	struct arguments *arguments = state->input;
 
-	if (key == 'c' || (key == ARGP_KEY_ARG && !*path)) {
-		*path = value;
+	if (key == 'c' || (key == ARGP_KEY_ARG && !arguments->path)) {
+		arguments->path = value;
+		return 0;
+	}
+	if (key == ACCEPT) {
+		arguments->accept_new_unique_ids = true;
 		return 0;
 	}
 	return ARGP_ERR_UNKNOWN;
@@ -110,20 +125,21 @@ static void print_ends(const struct config *config)
 
 int cli_check(int argc, char **argv)
 {
-	const char *path = NULL;
+	struct arguments arguments = { .path = NULL };
 	struct source source;
 	struct config *config;
 	bool good;
 
-	if (argp_parse(&argp, argc, argv, 0, NULL, &path) != 0) {
+	if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) != 0) {
 		return 2;
 	}
-	source = (struct source){ .path = path };
+	source = (struct source){ .path = arguments.path };
 	config = cli_load(&source, NULL);
 	if (!config) {
 		return 1;
 	}
-	good = check_files_to_come(config);
+	good = check_files_to_come(config) &&
+	       check_unique_ids(config, arguments.accept_new_unique_ids);
 	if (good) {
 		print_description(config);
 		print_ends(config);

@@ -16,10 +16,17 @@
 struct serve_arguments {
 	const char *path;
 	const char *url;
+	bool accept_new_unique_ids;
 };
+
+#define ACCEPT 1000 // has no letter
 
 static const struct argp_option options[] = {
 	{ "config", 'c', "FILE", 0, "The configuration (" CLI_DEFAULT_CONFIG ")", 0 },
+	{ "accept-new-unique-ids", ACCEPT, NULL, 0,
+	  "Known accounts may get other unique-ids by this configuration, so that their "
+	  "clients download everything again",
+	  0 },
 	{ 0 },
 };
 
@@ -45,6 +52,10 @@ static error_t take(int key, char *value, struct argp_state *state)
 
 	if (key == 'c') {
 		arguments->path = value;
+		return 0;
+	}
+	if (key == ACCEPT) {
+		arguments->accept_new_unique_ids = true;
 		return 0;
 	}
 	if (key == ARGP_KEY_ARG) {
@@ -98,7 +109,7 @@ int cli_serve(int argc, char **argv)
 	}
 	cli_protect_memory();
 	raise_descriptor_limit();
-	return master_run(&source, config, text_fd);
+	return master_run(&source, config, text_fd, arguments.accept_new_unique_ids);
 }
 
 /* What environment_yaml() gave the program before, back from the configuration's text. */

@@ -31,7 +31,16 @@ enum control_type {
 	/* master to role */
 	CONTROL_TOKENS, // descriptor: a keeper's new way to the oauth role, or its to a
 			// keeper
+	CONTROL_JUDGE,  // descriptors: a configuration's text, and a channel: may the
+			// keeper's accounts have it? -> one packet over that channel,
+			// CONTROL_YES or CONTROL_NO and why not
 };
+
+#define CONTROL_YES 'y'
+#define CONTROL_NO 'n'
+
+/* A keeper at its START, about other unique-ids than known accounts have. */
+enum control_change { CONTROL_NOT_ASKED, CONTROL_REFUSE, CONTROL_ACCEPT };
 
 struct control_message {
 	uint32_t version;
@@ -41,6 +50,7 @@ struct control_message {
 	unsigned char key[CONTROL_KEY_BYTES]; // START: for keyed hashes, one per start
 	uint32_t row;                         // START: the worker's in the metrics
 	uint32_t has_store; // START: 1: behind the pulse is the store of CONTROL_STORE
+	uint32_t change;    // START: enum control_change
 };
 
 #define CONTROL_FIRST_BYTES offsetof(struct control_message, has_store) // version 1's

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define ANSWER_MS 1000
+
 /* The state directory and the control socket are others only after a restart. */
 static void take_setting(struct role *role, struct keeper *keeper, int text_fd)
 {
@@ -25,6 +27,37 @@ static void take_setting(struct role *role, struct keeper *keeper, int text_fd)
 		role->config = config;
 	}
 	config_errors_release(&errors);
+}
+
+/* The answer to a master that waits for it. */
+SUSPENDS static void answer(int fd, bool agrees, const struct failure *failure)
+{
+	struct channel *channel = channel_new(fd);
+	struct buffer text;
+	struct failure ignored;
+
+	buffer_init(&text, CHANNEL_MESSAGE_MAX);
+	buffer_printf(&text, "%c%s", agrees ? CONTROL_YES : CONTROL_NO,
+		      agrees ? "" : failure->text);
+	channel_send(channel, buffer_bytes(&text), NULL, loop_deadline_ms(ANSWER_MS),
+		     &ignored);
+	buffer_release(&text);
+	channel_close(channel);
+}
+
+SUSPENDS static void judge(struct keeper *keeper, int text_fd, int answer_fd)
+{
+	struct config_errors errors = { 0 };
+	struct config *config = source_from_descriptor(text_fd, &errors);
+	struct failure failure;
+	bool agrees = true; // what is wrong with it, the master has said
+
+	if (config) {
+		agrees = keeper_agrees(keeper, config, false, &failure);
+		config_free(config);
+	}
+	config_errors_release(&errors);
+	answer(answer_fd, agrees, &failure);
 }
 
 /* Until the master says DRAIN or is gone. */
@@ -43,6 +76,8 @@ SUSPENDS static void obey(struct role *role, struct keeper *keeper)
 			keeper_ask_for_tokens(keeper, descriptors->list[0]);
 		} else if (message.type == CONTROL_SETTING && descriptors->count == 1) {
 			take_setting(role, keeper, descriptors->list[0]);
+		} else if (message.type == CONTROL_JUDGE && descriptors->count == 2) {
+			judge(keeper, descriptors->list[0], descriptors->list[1]);
 		}
 	}
 	free(descriptors);
@@ -77,6 +112,15 @@ SUSPENDS static void leave(struct role *role, struct keeper *keeper)
 	free(one);
 }
 
+/* Only the first keeper of a service is asked: what runs was agreed to. */
+static bool may_begin(const struct role *role, struct keeper *keeper,
+		      struct failure *failure)
+{
+	return role->start.change == CONTROL_NOT_ASKED ||
+	       keeper_agrees(keeper, role->config, role->start.change == CONTROL_ACCEPT,
+			     failure);
+}
+
 SUSPENDS int keeper_live(struct role *role)
 {
 	const int store = take_store(role);
@@ -88,7 +132,8 @@ SUSPENDS int keeper_live(struct role *role)
 	if (store >= 0) {
 		close(store);
 	}
-	if (keeper && !keeper_use_accounts(keeper, role->config, &failure)) {
+	if (keeper && (!may_begin(role, keeper, &failure) ||
+		       !keeper_use_accounts(keeper, role->config, &failure))) {
 		keeper_close(keeper);
 		keeper = NULL;
 	}

@@ -145,6 +145,7 @@ SUSPENDS static void reload(struct master *master)
 	if (!config) {
 		log_not_reloaded(errors.text.data, errors.text.len);
 	} else if (!master_can_use(config, &failure) ||
+		   !roster_judge(&master->roster, text_fd, &failure) ||
 		   !doors_open(&master->roster.doors, config, master->roster.slot_count,
 			       &failure)) {
 		log_failure(&failure);
@@ -396,7 +397,8 @@ static bool settle_down(struct roster *roster, struct failure *failure)
 	return true;
 }
 
-int master_run(const struct source *source, struct config *config, int text_fd)
+int master_run(const struct source *source, struct config *config, int text_fd,
+	       bool accept_new_unique_ids)
 {
 	struct master master = { .source = source, .result = 1 };
 	struct failure failure;
@@ -405,6 +407,8 @@ int master_run(const struct source *source, struct config *config, int text_fd)
 					 .census = -1,
 					 .history = -1,
 					 .store_fd = -1,
+					 .change = accept_new_unique_ids ? CONTROL_ACCEPT
+									 : CONTROL_REFUSE,
 					 .slot_count = worker_count(config),
 					 .started_s = (uint64_t)time(NULL) };
 	descriptors_raise_limit();

@@ -8,8 +8,12 @@
 #include "proxy/ops/handover.h"
 #include "proxy/ops/source.h"
 
-/* Runs until SIGTERM or SIGINT has drained everything. The exit code. */
-int master_run(const struct source *source, struct config *config, int text_fd);
+/*
+ * Runs until SIGTERM or SIGINT has drained everything. The exit code.
+ * accept_new_unique_ids: the configuration may give known accounts others.
+ */
+int master_run(const struct source *source, struct config *config, int text_fd,
+	       bool accept_new_unique_ids);
 
 /*
  * The same after an upgrade: this program took the process over. config is that of the

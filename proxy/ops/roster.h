@@ -5,6 +5,7 @@
 #ifndef PROXY_OPS_ROSTER_H
 #define PROXY_OPS_ROSTER_H
 
+#include "proxy/ops/control.h"
 #include "proxy/ops/doors.h"
 #include "proxy/ops/handover.h"
 #include "proxy/ops/process.h"
@@ -38,12 +39,13 @@ struct roster {
 	struct doors doors;
 	struct slot *slots; // owned
 	size_t slot_count;
-	unsigned setting_number;  // counts the settings
-	unsigned keeper_number;   // counts the keepers
-	bool keeper_failed;       // the last one did not start
-	int store_fd;             // owned: of a keeper that left; -1: none
-	struct process *keeper;   // NULL: between two
-	struct task *keeper_task; // a child
+	unsigned setting_number;    // counts the settings
+	unsigned keeper_number;     // counts the keepers
+	bool keeper_failed;         // the last one did not start
+	int store_fd;               // owned: of a keeper that left; -1: none
+	enum control_change change; // for the next keeper to judge
+	struct process *keeper;     // NULL: between two
+	struct task *keeper_task;   // a child
 	struct aide web, oauth;
 	struct gate changed; // opened when a role is ready or gone
 	size_t leaving;      // drained ones that still run
@@ -73,6 +75,12 @@ SUSPENDS bool roster_take_over(struct roster *roster, const struct handover *han
  * now. Released by the caller in either case.
  */
 bool roster_hand_over(const struct roster *roster, struct handover *out);
+
+/*
+ * May known accounts have the configuration of this text? The keeper knows.
+ * FAILURE_PERMANENT: no, and why. FAILURE_TEMPORARY: it does not say.
+ */
+SUSPENDS bool roster_judge(struct roster *roster, int text_fd, struct failure *failure);
 
 /* setting is new: every worker is replaced, one after the other. False: not all were. */
 SUSPENDS bool roster_replace_workers(struct roster *roster);

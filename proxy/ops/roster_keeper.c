@@ -3,6 +3,7 @@
  * gone. It is introduced to every worker, whichever of the two is the younger.
  */
 #include "proxy/base/memory.h"
+#include "proxy/config/config_unique_ids.h"
 #include "proxy/ops/roster_internal.h"
 #include "proxy/ops/row.h"
 
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #define RETIRE_MS 10000 // sign-ins wait meanwhile
+#define JUDGE_MS 5000
 
 /*
  * Makes a channel between keeper and worker: the worker hears of it here, the keeper's
@@ -77,7 +79,8 @@ SUSPENDS static struct process *start_keeper(struct roster *roster,
 					     struct failure *failure)
 {
 	struct control_message start = { .type = CONTROL_START,
-					 .has_store = roster->store_fd >= 0 };
+					 .has_store = roster->store_fd >= 0,
+					 .change = roster->change };
 	struct process *process = process_spawn("keeper", failure);
 
 	if (process) {
@@ -181,6 +184,7 @@ SUSPENDS void roster_run_keeper(void *argument)
 		} else {
 			roster_log_return(roster->keeper, died_ms);
 			forget_store(roster);
+			roster->change = CONTROL_NOT_ASKED;
 			serve(roster);
 			died_ms = loop_now_ms();
 		}
@@ -203,6 +207,58 @@ SUSPENDS void roster_inform_keeper(struct roster *roster)
 		one.list[0] = roster->setting.text_fd;
 		control_send(roster->keeper->channel, &message, &one, &ignored);
 	}
+}
+
+/* The keeper may go meanwhile: the answer comes over a channel of its own. */
+SUSPENDS static bool ask_keeper(struct roster *roster, int text_fd, int ends[2],
+				struct failure *failure)
+{
+	const struct control_message message = { .type = CONTROL_JUDGE };
+	struct channel_descriptors both = { .list = { text_fd, ends[1] }, .count = 2 };
+	const bool sent = roster->keeper &&
+			  control_send(roster->keeper->channel, &message, &both, failure);
+
+	close(ends[1]);
+	return sent;
+}
+
+SUSPENDS static bool hear_verdict(int fd, struct failure *failure)
+{
+	struct channel *channel = channel_new(fd);
+	char *text = memory_new(CHANNEL_MESSAGE_MAX);
+	size_t len = 0;
+	bool agrees = false;
+
+	if (!channel_receive(channel, text, &len, NULL, loop_deadline_ms(JUDGE_MS),
+			     failure) ||
+	    len == 0) {
+		failure_set(failure, FAILURE_TEMPORARY,
+			    "the keeper does not say whether unique-ids stay as they "
+			    "are; reload again");
+	} else if (text[0] != CONTROL_YES) {
+		failure_set(failure, FAILURE_PERMANENT, "%.*s", (int)len - 1, text + 1);
+		failure_advise(failure, CONFIG_CHANGE_ADVICE);
+	} else {
+		agrees = true;
+	}
+	free(text);
+	channel_close(channel);
+	return agrees;
+}
+
+SUSPENDS bool roster_judge(struct roster *roster, int text_fd, struct failure *failure)
+{
+	int ends[2];
+
+	if (!channel_pair(ends)) {
+		return failure_set(failure, FAILURE_TEMPORARY, "no more descriptors");
+	}
+	if (!ask_keeper(roster, text_fd, ends, failure)) {
+		close(ends[0]);
+		return failure_set(failure, FAILURE_TEMPORARY,
+				   "the keeper is away; reload again");
+	}
+	return hear_verdict(ends[0], failure);
 }
 
 SUSPENDS void roster_stop_keeper(struct roster *roster)

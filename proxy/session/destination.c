@@ -4,6 +4,7 @@
 
 void destination_release(struct destination *destination)
 {
+	buffer_release(&destination->name);
 	buffer_release(&destination->user);
 	buffer_release(&destination->folder);
 }
@@ -66,17 +67,16 @@ static struct upstream *route_after_split(const struct service *service,
 bool destination_find(const struct service *service, struct bytes name,
 		      struct destination *out, struct failure *failure)
 {
-	struct buffer bare;
 	bool found;
 
 	*out = (struct destination){ 0 };
-	buffer_init(&bare, NAME_MAX_OCTETS);
+	buffer_init(&out->name, NAME_MAX_OCTETS);
 	buffer_init(&out->user, NAME_MAX_OCTETS);
 	buffer_init(&out->folder, NAME_MAX_OCTETS);
-	out->upstream = route_after_split(service, name, &bare, &out->folder);
-	found = out->upstream && config_upstream_user(out->upstream->route,
-						      buffer_bytes(&bare), &out->user);
-	buffer_release(&bare);
+	out->upstream = route_after_split(service, name, &out->name, &out->folder);
+	found = out->upstream &&
+		config_upstream_user(out->upstream->route, buffer_bytes(&out->name),
+				     &out->user);
 	if (found) {
 		return true;
 	}

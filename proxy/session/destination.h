@@ -8,6 +8,7 @@
 
 struct destination {
 	struct upstream *upstream; // borrowed
+	struct buffer name;        // that chose the route
 	struct buffer user;        // the upstream user
 	struct buffer folder;      // NUL-terminated; empty: the route's own
 };

@@ -41,6 +41,22 @@ SUSPENDS static bool open_maildrop(struct session *session,
 			     failure);
 }
 
+/* What its unique-ids are made by is not to be changed by mistake. */
+static void note_unique_ids(const struct session *session,
+			    const struct destination *destination)
+{
+	const struct config_route *route = destination->upstream->route;
+	const struct keeper_unique_ids made_by = {
+		.account = buffer_bytes(&session->user),
+		.routed_as = buffer_bytes(&destination->name),
+		.folder = destination->folder.len > 0 ? (struct bytes){ 0 }
+						      : bytes_of(route->folder),
+		.unique_id = bytes_of(route->unique_id.text),
+	};
+
+	keeper_tell_unique_ids(session->service->keeper, &made_by);
+}
+
 static enum keeper_outcome outcome_of(bool opened, const struct failure *failure)
 {
 	if (opened || failure->kind == FAILURE_IN_USE) {
@@ -95,6 +111,9 @@ SUSPENDS static bool attempt(struct session *session, const struct sign_in_words
 				 loop_deadline_ms(limits->upstream_sign_in_ms),
 				 &credential, failure) &&
 		 open_maildrop(session, &said, &credential, failure);
+	if (opened) {
+		note_unique_ids(session, &credential.destination);
+	}
 	credential_release(&credential);
 	keeper_tell(session->service->keeper, &who, outcome_of(opened, failure));
 	return opened;
