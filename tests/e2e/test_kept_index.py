@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 
 import bridge as bridges
+import fake_imap
 import mails
 import net
 import pytest
@@ -207,18 +208,18 @@ def test_a_list_that_was_cut_off_with_a_gap_is_found_out(fake, start):
                                  enumerate(fake.mailbox("alice").messages, 1)}
 
 
-def test_a_large_index_goes_in_pieces(fake, start, state):
-    """UIDs far from each other: six octets a message."""
-    mailbox = fake.mailbox("alice")
-    for number in range(20000):
-        mailbox.add(b"Subject: x\r\n\r\n" + b"y" * (number % 50), uid=number * 200000 + 1)
-    first = start(fake)
-    seen, _ = said(fake, first)
-    first.stop()
-    pieces = table(state, "SELECT length(piece) FROM index_pieces ORDER BY place")
-    assert len(pieces) > 2
-    assert {size for (size,) in pieces[:-1]} == {32768}
-    assert said(fake, start(fake)) == (seen, [])
+def test_a_large_index_goes_in_pieces(start, state):
+    with fake_imap.FakeImap(capability=fake_imap.FULL + " OBJECTID") as fake:
+        for number in range(1500):
+            fake.mailbox("alice").add(b"Subject: x\r\n\r\n" + b"y" * (number % 50),
+                                      emailid=f"M{number:055d}")
+        first = start(fake, route={"unique-id": "{emailid}"})
+        seen, _ = said(fake, first)
+        first.stop()
+        pieces = table(state, "SELECT length(piece) FROM index_pieces ORDER BY place")
+        assert len(pieces) == 3
+        assert {size for (size,) in pieces[:-1]} == {32768}
+        assert said(fake, start(fake, route={"unique-id": "{emailid}"})) == (seen, [])
 
 
 def test_sizes_that_transfers_have_shown_are_listed_from_the_next_session_on(fake, start):
