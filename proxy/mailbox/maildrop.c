@@ -313,10 +313,25 @@ SUSPENDS bool maildrop_ensure(struct maildrop *maildrop, struct failure *failure
 	return ensure(maildrop, false, failure);
 }
 
+/*
+ * Servers without UIDPLUS may write a folder back the way it was when it was opened (GNU
+ * imap4d), over what arrived since: they are to read it once more before that.
+ */
+SUSPENDS static bool select_again(struct maildrop *maildrop, struct failure *failure)
+{
+	if (select_folder(maildrop, failure) &&
+	    snapshot_is_of(&maildrop->snapshot, &maildrop->mailbox, failure)) {
+		return true;
+	}
+	maildrop_drop_connection(maildrop);
+	return false;
+}
+
 SUSPENDS bool maildrop_ensure_current(struct maildrop *maildrop, struct failure *failure)
 {
 	maildrop_settle(maildrop);
-	return ensure(maildrop, true, failure);
+	return ensure(maildrop, true, failure) &&
+	       (maildrop->capabilities & IMAP_UIDPLUS || select_again(maildrop, failure));
 }
 
 SUSPENDS void maildrop_drop_connection(struct maildrop *maildrop)

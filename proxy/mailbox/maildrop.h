@@ -78,7 +78,10 @@ bool maildrop_can_delete(const struct maildrop *maildrop, struct failure *failur
  * failure is the end of the session.
  */
 SUSPENDS bool maildrop_ensure(struct maildrop *maildrop, struct failure *failure);
-/* The same, and what the server knows of the folder by now is known here too: NOOP. */
+/*
+ * The same, and what the server knows of the folder by now is known here too: NOOP, and
+ * without UIDPLUS SELECT.
+ */
 SUSPENDS bool maildrop_ensure_current(struct maildrop *maildrop, struct failure *failure);
 
 /* The connection failed: close it, so that maildrop_ensure() opens another. */

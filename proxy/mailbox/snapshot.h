@@ -66,6 +66,10 @@ void snapshot_sum(struct snapshot *snapshot);
 /* As before it was built. */
 void snapshot_forget_rows(struct snapshot *snapshot);
 
+/* Selected anew, is it the folder it was? UIDVALIDITY, UIDNEXT. FAILURE_TEMPORARY: no. */
+bool snapshot_is_of(const struct snapshot *snapshot, const struct imap_mailbox *mailbox,
+		    struct failure *failure);
+
 /*
  * After a reconnect: does every UID still mean the same? Same UIDVALIDITY, no UIDNEXT
  * that went back, same sizes. What vanished is fine. FAILURE_TEMPORARY: no.

@@ -55,8 +55,8 @@ static bool nothing_happened(const struct snapshot *snapshot,
 	       mailbox->exists == snapshot->exists;
 }
 
-SUSPENDS bool snapshot_verify(const struct snapshot *snapshot, struct imap *imap,
-			      const struct imap_mailbox *mailbox, struct failure *failure)
+bool snapshot_is_of(const struct snapshot *snapshot, const struct imap_mailbox *mailbox,
+		    struct failure *failure)
 {
 	if (mailbox->uidvalidity != snapshot->uidvalidity) {
 		return failure_set(failure, FAILURE_TEMPORARY,
@@ -70,9 +70,16 @@ SUSPENDS bool snapshot_verify(const struct snapshot *snapshot, struct imap *imap
 				   " during the session",
 				   snapshot->uidnext, mailbox->uidnext);
 	}
-	if (snapshot->count == 0 || mailbox->exists == 0 ||
-	    nothing_happened(snapshot, mailbox)) {
-		return true;
+	return true;
+}
+
+SUSPENDS bool snapshot_verify(const struct snapshot *snapshot, struct imap *imap,
+			      const struct imap_mailbox *mailbox, struct failure *failure)
+{
+	if (!snapshot_is_of(snapshot, mailbox, failure)) {
+		return false;
 	}
-	return verify_rows(snapshot, imap, failure);
+	return snapshot->count == 0 || mailbox->exists == 0 ||
+	       nothing_happened(snapshot, mailbox) ||
+	       verify_rows(snapshot, imap, failure);
 }

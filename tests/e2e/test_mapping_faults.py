@@ -317,3 +317,47 @@ def test_no_session_leaves_anything_open(bridge, dovecot, six):
             other.quit()
     net.wait_until(lambda: bridge.descriptors() == before, 5, "all is closed again")
     net.wait_until(lambda: not dovecot.imap_processes(six), 5, "Dovecot's sessions ended")
+
+
+# A folder that is written as it was read -------------------------------------------
+
+
+def write_back_as_selected(fake, mailbox):
+    """
+    GNU imap4d on an mbox: EXPUNGE writes the folder as it was when it was selected, over
+    what others removed and delivered since.
+    """
+    def remember(connection, tag, rest):
+        connection.notes["selected"] = list(mailbox.messages)
+
+    def write_back(connection, tag, rest):
+        mailbox.messages = connection.notes["selected"]
+
+    fake.capability = fake.after_sign_in = "IMAP4rev1 AUTH=PLAIN"
+    fake.on("SELECT", remember)
+    fake.on("EXPUNGE", write_back)
+
+
+def test_without_uidplus_the_folder_is_read_anew_before_messages_are_deleted(
+        fake, bridge_to, user):
+    mailbox = fake.mailbox(user)
+    write_back_as_selected(fake, mailbox)
+    for message in MESSAGES[:4]:
+        mailbox.add(message)
+    with bridge_to(fake.url).signed_in(user) as client:
+        mailbox.remove(4)
+        mailbox.add(MESSAGES[4])
+        client.ok("DELE 1")
+        client.quit()
+    assert mailbox.uids() == [2, 3, 5]
+
+
+def test_without_uidplus_another_uidvalidity_at_quit_deletes_nothing(fake, bridge_to, user):
+    mailbox = fake.mailbox(user)
+    fake.capability = fake.after_sign_in = "IMAP4rev1 AUTH=PLAIN"
+    mailbox.add(MESSAGES[0])
+    with bridge_to(fake.url).signed_in(user) as client:
+        client.ok("DELE 1")
+        mailbox.recreate(MESSAGES[1:2])
+        client.err("QUIT", "SYS/TEMP")
+    assert mailbox.uids() == [1] and not mailbox.find(1).flags
