@@ -50,7 +50,8 @@ struct stream {
 
 static void set_option(int fd, int level, int name, int value)
 {
-	/* Not every socket knows every option (a socketpair none of these). */
+	/* Not every socket knows every option (a socketpair none of these), nor does
+	 * every kernel or emulator. */
 	(void)setsockopt(fd, level, name, &value, sizeof(value));
 }
 

@@ -2,6 +2,7 @@
 #include "proxy/rt/tls_session.h"
 #include "tests/unit/tls_files.h"
 
+#include <errno.h>
 #include <linux/sockios.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -312,8 +313,12 @@ static SUSPENDS void stuff_near(void *argument)
 	}
 	assert_int_equal(failure.kind, FAILURE_TIMEOUT);
 	int unsent; // in the kernel, beyond what the peer's window lets out
-	assert_int_equal(ioctl(near_fd, SIOCOUTQNSD, &unsent), 0);
-	assert_in_range(unsent, 1, 256 * 1024);
+	if (ioctl(near_fd, SIOCOUTQNSD, &unsent) == 0) {
+		assert_in_range(unsent, 1, 256 * 1024);
+	} else {
+		assert_int_equal(errno,
+				 ENOSYS); // an emulator that cannot ask (qemu-user)
+	}
 	stream_reset(near);
 	ran++;
 }
