@@ -87,13 +87,24 @@ class World:
         if kind != "plain":
             self.route.setdefault("ca-file", pki.ca)
         limits = {**_limits(hasty), **(bridge_limits or {})}
-        self.bridge = bridge_module.Bridge({"routes": [self.route], "limits": limits})
+        self.bridge = bridge_module.Bridge({"workers": len(roles.SOURCES),
+                                            "routes": [self.route], "limits": limits})
         self.unsafe = []  # sign-in commands that came without TLS where TLS is asked for
         self.fired = 0
         self._users = 0
         self._lock = threading.RLock()
         self.calm()
+        self._settle()
         self._move_in()
+
+    def _settle(self):
+        """
+        Every worker and the keeper have received the channel between them: the service is
+        ready before, and on a busy machine would be counted without.
+        """
+        for source in roles.SOURCES:
+            self.bridge.signed_in("settler", source=source).quit()
+        self.fake.wait_no_connections()
 
     # A neighbour -------------------------------------------------------------------
 
