@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAGIC 0x63656e7375730001u // "census", version 1
+#define MAGIC 0x63656e7375730002u // "census", version 2
 #define WAYS 8
 #define SETS 8192
 
@@ -31,6 +31,7 @@ struct row {
 struct table {
 	uint64_t magic;
 	struct row rows[CENSUS_ROWS];
+	struct ledger ledger;
 };
 
 static struct table *table; // NULL: not attached
@@ -88,6 +89,11 @@ void census_detach(void)
 	}
 	table = NULL;
 	mine = NULL;
+}
+
+struct ledger *census_ledger(void)
+{
+	return table ? &table->ledger : NULL;
 }
 
 /* Pages of a row that was never used are not made by clearing it. */

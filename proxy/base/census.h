@@ -18,6 +18,7 @@
 #ifndef PROXY_BASE_CENSUS_H
 #define PROXY_BASE_CENSUS_H
 
+#include "proxy/base/ledger.h"
 #include "proxy/base/metrics.h"
 
 #define CENSUS_ROWS METRICS_ROWS // the same numbers: one row a process
@@ -40,6 +41,9 @@ bool census_use_row(uint32_t row);
 
 /* The master: the process that counted there is gone. Not attached: nothing. */
 void census_clear(uint32_t row);
+
+/* What goes with it: see ledger.h. NULL: not attached. */
+struct ledger *census_ledger(void);
 
 /* One more session of that key. NULL: its set is full, it is not counted. */
 struct census_place *census_enter(uint64_t key);

@@ -320,6 +320,21 @@ void metrics_upstream_failed(uint32_t route, enum metrics_step step,
 	    unix_now_s());
 }
 
+void metrics_upstream_slowed_down(uint32_t route)
+{
+	if (mine && route < METRICS_ROUTES) {
+		add_to(route_word(route) + ROUTE_WORD(slowed_down), 1);
+		set(route_word(route) + ROUTE_WORD(last_slowed_s), unix_now_s());
+	}
+}
+
+void metrics_upstream_held_back(uint32_t route)
+{
+	if (mine && route < METRICS_ROUTES) {
+		add_to(route_word(route) + ROUTE_WORD(held_back), 1);
+	}
+}
+
 static size_t bucket_of(uint64_t ms)
 {
 	size_t bucket = 0;
@@ -388,5 +403,6 @@ void metrics_read(struct metrics_values *out)
 	for (uint32_t i = 0; i < count; i++) {
 		read_words(out, route_word(i) + ROUTE_WORD(last_good_s), 1, SUM_LATEST);
 		read_words(out, route_word(i) + ROUTE_WORD(last_failed_s), 1, SUM_LATEST);
+		read_words(out, route_word(i) + ROUTE_WORD(last_slowed_s), 1, SUM_LATEST);
 	}
 }

@@ -108,6 +108,9 @@ struct metrics_route {
 	uint64_t failed[METRICS_FAILURES];
 	uint64_t last_good_s;   // Unix time; 0: never. A no to a password is good, too
 	uint64_t last_failed_s; // the server's failure, not a user's
+	uint64_t slowed_down;   // times that the server asked for less
+	uint64_t held_back;     // times that it was therefore not asked
+	uint64_t last_slowed_s; // Unix time; 0: never
 	struct metrics_histogram steps[METRICS_STEPS];
 };
 
@@ -179,6 +182,9 @@ void metrics_consent(uint64_t until_s);
 void metrics_upstream_opened(uint32_t route);
 void metrics_upstream_failed(uint32_t route, enum metrics_step step,
 			     enum failure_kind kind);
+/* The server asked for less; it was left alone, for that or by the route's limits. */
+void metrics_upstream_slowed_down(uint32_t route);
+void metrics_upstream_held_back(uint32_t route);
 void metrics_step(uint32_t route, enum metrics_step step, uint64_t ms);
 
 /* All rows together. Certificates, providers, consents: the earliest end; last_*: the

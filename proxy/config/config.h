@@ -82,7 +82,12 @@ struct config_route {
 	enum config_when_locked when_locked;
 	enum config_nul nul;
 	uint32_t login_delay_s; // between two sign-ins of an account; 0: any
-	uint64_t min_poll_ms;   // how long a list answers for the server; 0: not at all
+	/* What the server is asked for at most, by all workers; 0: any. */
+	uint32_t server_connections;
+	uint32_t server_connections_per_account;
+	uint32_t server_sign_in_rate;   // a second
+	uint64_t server_octets_per_day; // of an account
+	uint64_t min_poll_ms; // how long a list answers for the server; 0: not at all
 };
 
 struct config_limits {

@@ -9,6 +9,9 @@
 #define NAME_MAX_OCTETS 512 // of a pattern, a user template, a folder
 #define PIN_OCTETS 32       // SHA-256
 #define LOGIN_DELAY_MAX_MS ((uint64_t)24 * 60 * 60 * 1000)
+#define CONNECTIONS_MAX 1000000
+#define SIGN_IN_RATE_MAX 100000
+#define OCTETS_PER_DAY_MIN ((uint64_t)1024 * 1024)
 #define MIN_POLL_MAX_MS ((uint64_t)60 * 60 * 1000)
 
 static char *copy(const char *text)
@@ -250,6 +253,48 @@ static void check_min_poll(struct config_check *check, const char *text,
 	}
 }
 
+static void check_server_count(struct config_check *check, const char *key,
+			       const char *text, uint32_t max, uint32_t *out)
+{
+	if (!text || strcmp(text, "any") != 0) {
+		config_count(check, key, text, max, out);
+	}
+}
+
+static void check_server_octets(struct config_check *check, const char *text,
+				struct config_route *route)
+{
+	const char *key = "server-octets-per-day";
+	uint64_t octets;
+	const char *why;
+	if (!config_given(check, key, text) || strcmp(text, "any") == 0) {
+		return;
+	}
+	if (!config_size_parse(bytes_of(text), &octets, &why)) {
+		config_mistake(check, key, "%s, or any, not %s", why,
+			       config_quote(bytes_of(text)).text);
+	} else if (octets < OCTETS_PER_DAY_MIN) {
+		config_mistake(check, key, "is at least 1MiB, or any, not %s",
+			       config_quote(bytes_of(text)).text);
+	} else {
+		route->server_octets_per_day = octets;
+	}
+}
+
+static void check_server_limits(struct config_check *check,
+				const struct config_raw_route *raw,
+				struct config_route *route)
+{
+	check_server_count(check, "server-connections", raw->server_connections,
+			   CONNECTIONS_MAX, &route->server_connections);
+	check_server_count(check, "server-connections-per-account",
+			   raw->server_connections_per_account, CONNECTIONS_MAX,
+			   &route->server_connections_per_account);
+	check_server_count(check, "server-sign-in-rate", raw->server_sign_in_rate,
+			   SIGN_IN_RATE_MAX, &route->server_sign_in_rate);
+	check_server_octets(check, raw->server_octets_per_day, route);
+}
+
 void config_check_route(struct config_check *check, const struct config_raw_route *raw,
 			struct config_route *route)
 {
@@ -268,4 +313,5 @@ void config_check_route(struct config_check *check, const struct config_raw_rout
 	check_words(check, raw, route);
 	check_login_delay(check, raw->login_delay, route);
 	check_min_poll(check, raw->min_poll, route);
+	check_server_limits(check, raw, route);
 }

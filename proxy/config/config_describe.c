@@ -1,5 +1,6 @@
 #include "proxy/config/config.h"
 
+#include <inttypes.h>
 #include <netinet/in.h>
 
 #define RFC_IDLE_MS 600000 // RFC 1939 section 3
@@ -163,6 +164,22 @@ static void describe_mapping(const struct config_route *route, struct buffer *ou
 	}
 }
 
+static void describe_most(struct buffer *out, const char *name, uint64_t most)
+{
+	if (most > 0) {
+		buffer_printf(out, "    %s %" PRIu64 "\n", name, most);
+	}
+}
+
+static void describe_server_limits(const struct config_route *route, struct buffer *out)
+{
+	describe_most(out, "server-connections", route->server_connections);
+	describe_most(out, "server-connections-per-account",
+		      route->server_connections_per_account);
+	describe_most(out, "server-sign-in-rate", route->server_sign_in_rate);
+	describe_most(out, "server-octets-per-day", route->server_octets_per_day);
+}
+
 static void describe_route(const struct config_route *route, size_t index,
 			   struct buffer *out)
 {
@@ -180,6 +197,7 @@ static void describe_route(const struct config_route *route, size_t index,
 		      v6 ? "]" : "", (unsigned)route->port);
 	describe_trust(route, out);
 	describe_mapping(route, out);
+	describe_server_limits(route, out);
 }
 
 static void describe_limits(const struct config_limits *limits, struct buffer *out)

@@ -80,6 +80,11 @@ static const cyaml_schema_field_t route_fields[] = {
 	TEXT("nul", config_raw_route, nul),
 	TEXT("login-delay", config_raw_route, login_delay),
 	TEXT("min-poll", config_raw_route, min_poll),
+	TEXT("server-connections", config_raw_route, server_connections),
+	TEXT("server-connections-per-account", config_raw_route,
+	     server_connections_per_account),
+	TEXT("server-sign-in-rate", config_raw_route, server_sign_in_rate),
+	TEXT("server-octets-per-day", config_raw_route, server_octets_per_day),
 	CYAML_FIELD_END,
 };
 

@@ -16,8 +16,10 @@ SUSPENDS static enum imap_body open_with_the_next(struct body *body,
 {
 	struct maildrop *maildrop = body->maildrop;
 
-	if (!maildrop_ensure(maildrop, failure) ||
+	if (!allowance_has_octets(&maildrop->allowance, failure) ||
+	    !maildrop_ensure(maildrop, failure) ||
 	    (maildrop->upstream->route->read_ahead &&
+	     allowance_permits_ahead(&maildrop->allowance) &&
 	     !prefetch_ask(&maildrop->prefetch, &maildrop->snapshot, maildrop->imap,
 			   &body->part, failure))) {
 		return IMAP_BODY_FAILED;

@@ -80,6 +80,9 @@ SUSPENDS static bool open_whole(struct maildrop *maildrop, struct keeper_client 
 			return true;
 		}
 	}
+	if (!allowance_permits(&maildrop->allowance, failure)) {
+		return false;
+	}
 	if (maildrop_take_parked(maildrop)) {
 		if (!maildrop->lock &&
 		    !maildrop_lock(maildrop, keeper, deadline_ms, failure)) {
@@ -137,6 +140,7 @@ SUSPENDS bool maildrop_open(struct maildrop *maildrop,
 		.rights = request->rights,
 	};
 	secret_set(&maildrop->user, request->user);
+	maildrop->allowance = allowance_of(request->upstream, request->user);
 	secret_set(&maildrop->secret, request->secret);
 	if (request->proof.len > 0) {
 		secret_set(&maildrop->proof, request->proof);
@@ -228,6 +232,9 @@ SUSPENDS static bool reopen_whole(struct maildrop *maildrop, struct imap_timing 
 	const uint64_t limit_ms = maildrop->upstream->limits->upstream_sign_in_ms;
 	const uint64_t deadline_ms = loop_deadline_ms(limit_ms);
 
+	if (!allowance_permits(&maildrop->allowance, failure)) {
+		return false;
+	}
 	if (reopen_parked(maildrop)) {
 		return true;
 	}

@@ -13,6 +13,7 @@
 #include "proxy/mailbox/prefetch.h"
 #include "proxy/mailbox/recent.h"
 #include "proxy/mailbox/snapshot.h"
+#include "proxy/upstream/allowance.h"
 
 /* Who signs in, and to what. All borrowed during maildrop_open(). */
 struct maildrop_request {
@@ -35,6 +36,7 @@ struct maildrop_request {
 
 struct maildrop {
 	struct upstream *upstream; // borrowed
+	struct allowance allowance;
 	enum sasl_mechanism mechanism;
 	struct secret user;
 	struct secret secret; // kept to reconnect, wiped at the end

@@ -4,6 +4,31 @@
  */
 #include "proxy/mailbox/maildrop_internal.h"
 
+#define ROOM_MS 5000
+#define ROOM_LOOK_MS 100
+
+/* By the route's limits: it may pass soon, and what is parked makes way. */
+SUSPENDS static bool wait_for_room(struct maildrop *maildrop, uint64_t deadline_ms,
+				   struct failure *failure)
+{
+	const uint64_t soon_ms = loop_deadline_ms(ROOM_MS);
+	const uint64_t until_ms = soon_ms < deadline_ms ? soon_ms : deadline_ms;
+	enum allowance_verdict verdict;
+
+	while ((verdict = allowance_judge(&maildrop->allowance, failure)) !=
+	       ALLOWANCE_GOOD) {
+		if (verdict == ALLOWANCE_CROWDED && maildrop->parking) {
+			parking_make_way(maildrop->parking, maildrop->upstream);
+		}
+		if (loop_now_ms() >= until_ms ||
+		    !task_sleep_until(loop_deadline_ms(ROOM_LOOK_MS))) {
+			metrics_upstream_held_back(maildrop->upstream->metrics);
+			return false;
+		}
+	}
+	return true;
+}
+
 SUSPENDS static bool sign_in_upstream(struct maildrop *maildrop, uint64_t deadline_ms,
 				      struct imap_timing *timing, struct failure *failure)
 {
@@ -13,6 +38,9 @@ SUSPENDS static bool sign_in_upstream(struct maildrop *maildrop, uint64_t deadli
 		.secret = secret_bytes(&maildrop->secret),
 	};
 
+	if (!wait_for_room(maildrop, deadline_ms, failure)) {
+		return false;
+	}
 	maildrop->imap = imap_open(maildrop->upstream, &credential, &maildrop->client,
 				   deadline_ms, timing, failure);
 	if (!maildrop->imap) {

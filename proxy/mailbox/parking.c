@@ -153,6 +153,20 @@ void parking_kick(struct parking *parking, struct bytes account)
 	}
 }
 
+void parking_make_way(struct parking *parking, const struct upstream *upstream)
+{
+	struct parked **oldest_of_it = NULL;
+
+	for (struct parked **link = &parking->parked; *link; link = &(*link)->next) {
+		if ((*link)->upstream == upstream) {
+			oldest_of_it = link;
+		}
+	}
+	if (oldest_of_it) {
+		send_away(parking, oldest_of_it);
+	}
+}
+
 void parking_end(struct parking *parking)
 {
 	parking->ended = true;

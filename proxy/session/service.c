@@ -90,6 +90,9 @@ static void share_tickets(struct tls_server *server, size_t listener, const char
 void service_share(struct service *service, const unsigned char secret[KEYED_HASH_BYTES])
 {
 	memcpy(service->secret, secret, KEYED_HASH_BYTES);
+	for (size_t i = 0; i < service->config->route_count; i++) {
+		memcpy(service->upstreams[i].secret, secret, KEYED_HASH_BYTES);
+	}
 	for (size_t i = 0; i < service->config->listener_count; i++) {
 		share_tickets(service->tls[i].strict, i, "strict", secret);
 		share_tickets(service->tls[i].legacy, i, "legacy", secret);

@@ -116,12 +116,24 @@ void imap_trace(const struct imap *imap, const char *side, const char *format, .
 	log_end(&line);
 }
 
+/* Since the last answer. */
+static void note_octets(struct imap *imap)
+{
+	const uint64_t octets = stream_octets_in(imap->stream);
+
+	allowance_take(&imap->allowance, octets - imap->taken_octets);
+	imap->taken_octets = octets;
+}
+
 static void note_answer(struct imap *imap, const struct imap_wire_event *event)
 {
+	note_octets(imap);
 	imap->answer.given = true;
 	imap->answer.condition = event->condition;
 	imap->answer.code = event->code;
 	copy_text(event->text, imap->answer.text, sizeof(imap->answer.text));
+	allowance_heed(&imap->allowance, imap->session_id, event,
+		       imap->selection.exists_given);
 	/* Not its text, which may repeat what was sent. */
 	imap_trace(imap, "server", "%s %s", conditions[event->condition],
 		   imap_wire_code_name(event->code));
@@ -567,7 +579,9 @@ SUSPENDS void imap_close(struct imap *imap)
 	}
 	dialogue_release(imap);
 	say_goodbye(imap);
+	note_octets(imap);
 	stream_close(imap->stream);
+	allowance_leave(&imap->place);
 	metrics_gauge_down(METRICS_UPSTREAM_CONNECTIONS);
 	imap_wire_release(&imap->wire);
 	imap_window_release(imap);

@@ -15,6 +15,7 @@
 #ifndef PROXY_UPSTREAM_IMAP_INTERNAL_H
 #define PROXY_UPSTREAM_IMAP_INTERNAL_H
 
+#include "proxy/upstream/allowance.h"
 #include "proxy/upstream/imap.h"
 
 /* The last tagged answer. */
@@ -100,6 +101,9 @@ struct imap_reading {
 struct imap {
 	struct upstream *upstream;
 	struct stream *stream; // owned
+	struct allowance allowance;
+	struct allowance_place place;
+	uint64_t taken_octets; // of the day's, by the allowance
 	struct imap_wire wire;
 	size_t taken;                   // input octets the wire has taken, to be consumed
 	struct imap_dialogue *dialogue; // libetpan's objects; NULL while at rest

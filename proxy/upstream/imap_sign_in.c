@@ -384,7 +384,8 @@ SUSPENDS static bool enter(struct imap *imap, const struct imap_credential *cred
 }
 
 static struct imap *create(struct upstream *upstream, struct stream *stream,
-			   uint64_t deadline_ms)
+			   const struct allowance *allowance,
+			   struct allowance_place place, uint64_t deadline_ms)
 {
 	struct imap *imap = memory_new(sizeof(*imap));
 	unsigned char secret[4] = { 0 };
@@ -392,6 +393,8 @@ static struct imap *create(struct upstream *upstream, struct stream *stream,
 	imap->upstream = upstream;
 	imap->stream = stream;
 	stream_acknowledge_at_once(stream);
+	imap->allowance = *allowance;
+	imap->place = place;
 	imap->ceiling_ms = deadline_ms;
 	metrics_gauge_up(METRICS_UPSTREAM_CONNECTIONS);
 	imap->last_heard_ms = loop_now_ms();
@@ -413,6 +416,8 @@ SUSPENDS struct imap *imap_open(struct upstream *upstream,
 	const bool loopback_only =
 		route->security == CONFIG_IMAP_PLAIN && !route->allow_plain;
 	const uint64_t connect_ms = loop_deadline_ms(upstream->limits->connect_ms);
+	const struct allowance allowance = allowance_of(upstream, credential->user);
+	struct allowance_place place = allowance_enter(&allowance);
 	struct stream *stream;
 	struct imap *imap;
 
@@ -422,11 +427,12 @@ SUSPENDS struct imap *imap_open(struct upstream *upstream,
 			      connect_ms < deadline_ms ? connect_ms : deadline_ms,
 			      failure);
 	if (!stream) {
+		allowance_leave(&place);
 		advise_unless_advised(failure,
 				      "check that the IMAP server runs and is reachable");
 		return NULL;
 	}
-	imap = create(upstream, stream, deadline_ms);
+	imap = create(upstream, stream, &allowance, place, deadline_ms);
 	imap_serve(imap, client);
 	if (!establish(imap, timing, failure)) {
 		imap_close(imap);

@@ -6,6 +6,7 @@
 
 #include "proxy/base/metrics.h"
 #include "proxy/config/config.h"
+#include "proxy/rt/keyed_hash.h"
 
 struct upstream {
 	const struct config_route *route;   // borrowed
@@ -15,6 +16,7 @@ struct upstream {
 	bool one_at_a_time;    // the server answers oddly when more is asked
 	uint32_t answers_late; // so many later commands are worked on before a tag comes
 	uint32_t metrics;      // its place in the metrics
+	unsigned char secret[KEYED_HASH_BYTES]; // that all workers have
 };
 
 /* FAILURE_PERMANENT: a CA file or client certificate that cannot be used. */

@@ -134,15 +134,31 @@ static void write_route_labels(struct buffer *out, uint32_t route)
 	escape_label(out, metrics_route_server(route));
 }
 
+/* first: the number of the first route. */
+static void write_route_count(struct buffer *out, const char *name, const char *help,
+			      const uint64_t *first)
+{
+	const size_t words = sizeof(struct metrics_route) / sizeof(uint64_t);
+
+	begin(out, name, "counter", help);
+	for (uint32_t i = 0; metrics_route_match(i); i++) {
+		buffer_printf(out, P "%s_total", name);
+		write_route_labels(out, i);
+		buffer_printf(out, "} %" PRIu64 "\n", first[i * words]);
+	}
+}
+
 static void write_route_counts(const struct metrics_values *now, struct buffer *out)
 {
-	begin(out, "upstream_opened", "counter",
-	      "Upstream connections opened, signed in, folder selected.");
-	for (uint32_t i = 0; metrics_route_match(i); i++) {
-		buffer_printf(out, P "upstream_opened_total");
-		write_route_labels(out, i);
-		buffer_printf(out, "} %" PRIu64 "\n", now->routes[i].opened);
-	}
+	write_route_count(out, "upstream_opened",
+			  "Upstream connections opened, signed in, folder selected.",
+			  &now->routes[0].opened);
+	write_route_count(out, "upstream_slowed_down",
+			  "Times that the server asked for less.",
+			  &now->routes[0].slowed_down);
+	write_route_count(out, "upstream_held_back",
+			  "Times that the server was left alone, for that or by limits.",
+			  &now->routes[0].held_back);
 	begin(out, "upstream_failed", "counter",
 	      "Upstream connections that came to nothing, by kind.");
 	for (uint32_t i = 0; metrics_route_match(i); i++) {

@@ -192,6 +192,12 @@ static void write_route_state(const struct view *view, const struct metrics_rout
 	say(out, " mailboxes opened");
 	write_ago(view, " · last answer ", route->last_good_s, out);
 	write_ago(view, " · last failure ", route->last_failed_s, out);
+	write_ago(view, " · asked for less ", route->last_slowed_s, out);
+	if (route->held_back > 0) {
+		say(out, " · ");
+		view_write_count(out, route->held_back);
+		say(out, " times left alone");
+	}
 	say(out, "</p>");
 	write_steps(view, route, out);
 }

@@ -123,12 +123,14 @@ static void write_route(const struct view *view, const struct config_route *sett
 	if (place != METRICS_NO_ROUTE) {
 		const struct metrics_route *route = &view->now->routes[place];
 
-		buffer_printf(out,
-			      ",\"failing\":%s,\"opened\":%" PRIu64
-			      ",\"last-good\":%" PRIu64 ",\"last-failed\":%" PRIu64,
-			      health_is_route_failing(route, view->now_s) ? "true"
-									  : "false",
-			      route->opened, route->last_good_s, route->last_failed_s);
+		buffer_printf(
+			out,
+			",\"failing\":%s,\"opened\":%" PRIu64 ",\"last-good\":%" PRIu64
+			",\"last-failed\":%" PRIu64 ",\"slowed-down\":%" PRIu64
+			",\"last-slowed-down\":%" PRIu64 ",\"held-back\":%" PRIu64,
+			health_is_route_failing(route, view->now_s) ? "true" : "false",
+			route->opened, route->last_good_s, route->last_failed_s,
+			route->slowed_down, route->last_slowed_s, route->held_back);
 		write_kinds("failed", route->failed, out);
 		buffer_append(out, bytes_of(",\"steps\":{"));
 		for (size_t step = 0; step < METRICS_STEPS; step++) {
@@ -260,6 +262,19 @@ static void text_route(const struct view *view, const struct config_route *setti
 		      health_is_route_failing(route, view->now_s) ? "FAILING"
 		      : route->last_good_s > 0                    ? "works"
 								  : "not used yet");
+	if (route->slowed_down > 0 || route->held_back > 0) {
+		buffer_printf(out, "  asked for less by the server: %" PRIu64,
+			      route->slowed_down);
+		if (route->last_slowed_s > 0) {
+			buffer_printf(out, ", last at ");
+			view_write_clock(out, route->last_slowed_s);
+			buffer_printf(out, " UTC");
+		}
+		buffer_printf(out,
+			      "; not asked for that or by server-... limits: %" PRIu64
+			      "\n",
+			      route->held_back);
+	}
 	for (size_t step = 0; step < METRICS_STEPS; step++) {
 		if (view_percentile(view, &route->steps[step], 50, &ms)) {
 			buffer_printf(out, "  %-12s%6" PRIu64 " ms median",

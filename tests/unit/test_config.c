@@ -41,6 +41,10 @@ static const char full[] = "listen:\n"
 			   "    nul: replace\n"
 			   "    login-delay: 90s\n"
 			   "    min-poll: 2m\n"
+			   "    server-connections: 100\n"
+			   "    server-connections-per-account: 15\n"
+			   "    server-sign-in-rate: 5\n"
+			   "    server-octets-per-day: 2500MiB\n"
 			   "limits:\n"
 			   "  sessions: 7\n"
 			   "  sessions-per-address: 6\n"
@@ -153,6 +157,10 @@ static void test_every_route_setting_is_understood(void **state)
 	assert_int_equal(route->nul, CONFIG_NUL_REPLACE);
 	assert_int_equal(route->login_delay_s, 90);
 	assert_int_equal(route->min_poll_ms, 120000);
+	assert_int_equal(route->server_connections, 100);
+	assert_int_equal(route->server_connections_per_account, 15);
+	assert_int_equal(route->server_sign_in_rate, 5);
+	assert_int_equal(route->server_octets_per_day, (uint64_t)2500 * 1024 * 1024);
 	config_free(config);
 }
 
@@ -477,6 +485,10 @@ static void test_the_description_names_every_effective_value(void **state)
 		"forward-client id, when-locked share, nul replace\n",
 		"    login-delay 90s\n",
 		"    min-poll 2m\n",
+		"    server-connections 100\n",
+		"    server-connections-per-account 15\n",
+		"    server-sign-in-rate 5\n",
+		"    server-octets-per-day 2621440000\n",
 		"limits: sessions 7, 6 from one address, 5 of one account\n",
 		"limits: accept-rate 4 a second, 3 from one address\n",
 		"limits: idle 11m, write-stall 2h, sign-in 61s, upstream-sign-in 56s",

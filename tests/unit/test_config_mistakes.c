@@ -336,6 +336,23 @@ static void test_min_poll_is_a_short_time(void **state)
 	route_refused("min-poll: often", "routes[0].min-poll: ");
 }
 
+static void test_what_is_asked_of_a_server_is_limited_by_numbers(void **state)
+{
+	(void)state;
+	route_accepted(
+		"server-connections: any\n    server-connections-per-account: any");
+	route_accepted("server-sign-in-rate: any\n    server-octets-per-day: any");
+	route_refused("server-connections: 0",
+		      "routes[0].server-connections: is a whole number from 1 to");
+	route_refused("server-connections-per-account: many",
+		      "routes[0].server-connections-per-account: is a whole number");
+	route_refused("server-sign-in-rate: 1.5", "routes[0].server-sign-in-rate: is a");
+	route_refused("server-octets-per-day: 1KiB",
+		      "routes[0].server-octets-per-day: is at least 1MiB, or any, not");
+	route_refused("server-octets-per-day: lots",
+		      "routes[0].server-octets-per-day: a size is a whole number");
+}
+
 static void test_the_login_delay_is_in_whole_seconds(void **state)
 {
 	(void)state;
@@ -448,6 +465,7 @@ int main(void)
 		cmocka_unit_test(test_limits_have_ranges),
 		cmocka_unit_test(test_the_login_delay_is_in_whole_seconds),
 		cmocka_unit_test(test_min_poll_is_a_short_time),
+		cmocka_unit_test(test_what_is_asked_of_a_server_is_limited_by_numbers),
 		cmocka_unit_test(test_the_delay_can_be_off_or_fixed),
 		cmocka_unit_test(test_a_route_behind_a_wider_one_is_reported),
 		cmocka_unit_test(
