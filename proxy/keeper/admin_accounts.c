@@ -14,8 +14,13 @@
 #define COLLECTED_MAX 200000 // accounts of one import
 
 /* Those of an import, until all of them are there. */
+struct admin_imported {
+	struct registered registered;
+	bool keeps_secrets; // brings none, and stays the same person's
+};
+
 struct admin_collected {
-	struct registered *list; // owned
+	struct admin_imported *list; // owned
 	size_t count, room;
 };
 
@@ -27,7 +32,7 @@ void admin_drop_collected(struct admin_client *client)
 		return;
 	}
 	for (size_t i = 0; i < collected->count; i++) {
-		registered_release(&collected->list[i]);
+		registered_release(&collected->list[i].registered);
 	}
 	free(collected->list);
 	free(collected);
@@ -302,6 +307,20 @@ static const char *compose(struct admin_client *client,
 	return unfit(client, out);
 }
 
+/* Nothing has waited since it was composed. */
+static bool keeps_secrets(struct store *store, const struct registered *composed)
+{
+	struct registered now;
+	bool keeps;
+
+	if (!registry_find(store, bytes_of(composed->account), &now)) {
+		return false;
+	}
+	keeps = now.version == composed->version;
+	registered_release(&now);
+	return keeps;
+}
+
 SUSPENDS static bool collect(struct admin_client *client, struct registered *registered)
 {
 	struct admin_collected *collected = client->collected;
@@ -318,7 +337,9 @@ SUSPENDS static bool collect(struct admin_client *client, struct registered *reg
 		collected->list = memory_resize(
 			collected->list, collected->room * sizeof(*collected->list));
 	}
-	collected->list[collected->count++] = *registered;
+	collected->list[collected->count++] =
+		(struct admin_imported){ *registered, keeps_secrets(client->keeper->store,
+								    registered) };
 	return admin_end(client, collected->count);
 }
 
@@ -353,6 +374,63 @@ SUSPENDS static bool do_register(struct admin_client *client,
 	return registered_anew(client, &registered);
 }
 
+/* Those of one go to the other, which has had its own. */
+static void move_secrets(struct registered *from, struct registered *to)
+{
+	buffer_release(&to->secret);
+	buffer_release(&to->access);
+	free(to->consent_text);
+	to->version = from->version;
+	to->secret = from->secret;
+	to->access = from->access;
+	to->access_from_s = from->access_from_s;
+	to->access_until_s = from->access_until_s;
+	to->consent = from->consent;
+	to->consent_text = from->consent_text;
+	to->consent_since_s = from->consent_since_s;
+	to->consent_until_s = from->consent_until_s;
+	from->secret = from->access = (struct buffer){ 0 };
+	from->consent_text = NULL;
+}
+
+/* What was sealed for a version stays readable under a later one. */
+static bool outdo(struct tokens *tokens, uint64_t version, struct registered *registered)
+{
+	struct secret secret = { 0 };
+	struct failure ignored;
+	bool done = true;
+
+	if (registered->secret.len > 0) {
+		done = tokens_unseal(tokens, registered, &secret, &ignored);
+		registered->version = version;
+		done = done &&
+		       tokens_seal(tokens, registered, secret_bytes(&secret), &ignored);
+	} else {
+		registered->version = version + 1;
+	}
+	secret_release(&secret);
+	return done;
+}
+
+/* Tokens may have been rotated since, and somebody may be about to store one. */
+static bool bring_up_to_date(struct keeper *keeper, struct admin_imported *imported)
+{
+	struct registered *registered = &imported->registered;
+	struct registered now;
+	bool done = true;
+
+	if (!registry_find(keeper->store, bytes_of(registered->account), &now)) {
+		return true;
+	}
+	if (imported->keeps_secrets) {
+		move_secrets(&now, registered);
+	} else if (registered->version <= now.version) {
+		done = outdo(keeper->tokens, now.version, registered);
+	}
+	registered_release(&now);
+	return done;
+}
+
 /* Nothing waits in here, so it is all or nothing for everybody who looks. */
 SUSPENDS static bool register_all(struct admin_client *client)
 {
@@ -362,7 +440,8 @@ SUSPENDS static bool register_all(struct admin_client *client)
 	bool good = registry_begin(store);
 
 	for (size_t i = 0; i < count && good; i++) {
-		good = registry_save(store, &collected->list[i]);
+		good = bring_up_to_date(client->keeper, &collected->list[i]) &&
+		       registry_save(store, &collected->list[i].registered);
 	}
 	good = registry_end(store, good);
 	prover_forget(client->keeper->prover);

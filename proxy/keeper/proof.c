@@ -260,6 +260,18 @@ static bool find_recalled(struct proof *proof, uint32_t id, struct device *out)
 	       out->id == id;
 }
 
+/* While a hash was computed the password may have been removed, or been made another. */
+static bool is_still_there(struct proof *proof, const struct device *device)
+{
+	struct device now = { 0 };
+	const bool is_there =
+		find_recalled(proof, device->id, &now) &&
+		bytes_equal(buffer_bytes(&now.proof), buffer_bytes(&device->proof));
+
+	device_release(&now);
+	return is_there;
+}
+
 /* The right password is not enough. */
 static bool is_good_now(const struct proof *proof, const struct device *device,
 			struct failure *failure)
@@ -295,11 +307,14 @@ SUSPENDS static bool find_device(struct proof *proof, struct device *out,
 	if (!found) {
 		device_release(out);
 		found = find_fitting(proof, false, out) || find_fitting(proof, true, out);
-		if (found && !is_by_digest(proof) && generation == prover->generation) {
+		if (found && generation != prover->generation) {
+			found = is_still_there(proof, out);
+		} else if (found && !is_by_digest(proof)) {
 			remember(prover, hash, out->id);
 		}
 	}
 	if (!found) {
+		device_release(out);
 		failure_set(failure, FAILURE_AUTH,
 			    "not one of the account's device passwords");
 		return failure_advise(failure, "popbridge account show lists them; "
@@ -369,6 +384,14 @@ static void refuse_for_now(struct keeper_message *answer)
 				  "passwords: popbridge status shows how many fail");
 }
 
+/* Again, after something waited: it may be another. */
+static bool find_account(const struct proof *proof, struct registered *registered)
+{
+	registered_release(registered);
+	return registry_find(proof->prover->keeper->store, buffer_bytes(&proof->account),
+			     registered);
+}
+
 SUSPENDS static void prove(struct proof *proof)
 {
 	struct keeper_message answer = { .type = KEEPER_CREDENTIAL,
@@ -379,11 +402,12 @@ SUSPENDS static void prove(struct proof *proof)
 	struct secret secret = { 0 };
 	struct failure failure;
 
-	if (registry_find(proof->prover->keeper->store, buffer_bytes(&proof->account),
-			  &registered)) {
+	if (find_account(proof, &registered)) {
 		answer.number = KEEPER_DISPROVEN;
 		if (registered.kind == REGISTERED_PASS_THROUGH ||
-		    find_device(proof, &device, &failure)) {
+		    (find_device(proof, &device, &failure) &&
+		     (find_account(proof, &registered) ||
+		      failure_set(&failure, FAILURE_AUTH, "the account was removed")))) {
 			give(proof, &registered, &device, &answer, &secret, &failure);
 		} else if (proof->too_many) {
 			refuse_for_now(&answer);

@@ -24,7 +24,6 @@
 #define LIFE_S 3600      // where the provider does not say
 #define EARLY_OF_100 80  // of its life, then another one is fetched
 #define JITTER_OF_100 10 // less, at most: not all at once
-#define FRESH_S 5        // who is refused with one so new gets no other
 #define TAG_MAX (REGISTRY_TEXT_MAX + 32)
 
 uint64_t tokens_wall_s(void)
@@ -434,7 +433,7 @@ void tokens_fly(struct tokens *tokens, struct bytes account)
 
 /* ---- giving out ---- */
 
-static bool is_good(const struct tokens_life *life)
+bool tokens_is_good(const struct tokens_life *life)
 {
 	const uint64_t quarter_s = (life->until_s - life->from_s) / 4;
 
@@ -453,11 +452,6 @@ bool tokens_is_getting_old(const struct tokens_life *life, struct bytes key)
 				 (EARLY_OF_100 - hash % (JITTER_OF_100 + 1)) / 100;
 
 	return tokens_wall_s() >= life->from_s + early_s;
-}
-
-bool tokens_is_as_wanted(const struct tokens_life *life, bool anew, uint64_t asked_s)
-{
-	return is_good(life) && (!anew || life->from_s + FRESH_S >= asked_s);
 }
 
 static struct tokens_life life_of(const struct registered *registered)
@@ -491,7 +485,7 @@ SUSPENDS static bool get_token(struct tokens *tokens, struct bytes account, bool
 			       uint64_t deadline_ms, struct secret *out,
 			       struct failure *failure)
 {
-	const uint64_t asked_s = tokens_wall_s();
+	bool renew = anew && tokens_is_to_renew(tokens, account);
 	struct registered registered;
 	bool got = false;
 	bool over = false;
@@ -507,7 +501,7 @@ SUSPENDS static bool get_token(struct tokens *tokens, struct bytes account, bool
 		if (is_app_only(tokens, &registered)) {
 			got = tokens_get_app(tokens, bytes_of(registered.provider), anew,
 					     deadline_ms, out, failure);
-		} else if (tokens_is_as_wanted(&life, anew, asked_s)) {
+		} else if (tokens_is_good(&life) && !renew) {
 			got = unseal(tokens, &registered, "access", &registered.access,
 				     out, failure);
 			if (tokens_is_getting_old(&life, account) &&
@@ -519,6 +513,7 @@ SUSPENDS static bool get_token(struct tokens *tokens, struct bytes account, bool
 		} else if (tokens_flight_of(tokens, account) ||
 			   tokens_may_fly(tokens, account, failure)) {
 			over = !tokens_wait(tokens, account, deadline_ms, failure);
+			renew = false;
 		}
 		registered_release(&registered);
 	}

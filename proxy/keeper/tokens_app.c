@@ -77,16 +77,16 @@ SUSPENDS bool tokens_get_app(struct tokens *tokens, struct bytes provider, bool 
 			     uint64_t deadline_ms, struct secret *out,
 			     struct failure *failure)
 {
-	const uint64_t asked_s = tokens_wall_s();
 	char key[REGISTRY_TEXT_MAX + 2];
 	const int len = snprintf(key, sizeof(key), "%c%.*s", KEY_MARK, (int)provider.len,
 				 provider.at);
 	const struct bytes key_text = { key, (size_t)len };
+	bool renew = anew && tokens_is_to_renew(tokens, key_text);
 
 	for (;;) {
 		const struct app_token *token = find(tokens, provider);
 
-		if (token && tokens_is_as_wanted(&token->life, anew, asked_s)) {
+		if (token && tokens_is_good(&token->life) && !renew) {
 			secret_set(out, secret_bytes(&token->access));
 			if (tokens_is_getting_old(&token->life, key_text) &&
 			    tokens_may_fly(tokens, key_text, NULL)) {
@@ -99,6 +99,7 @@ SUSPENDS bool tokens_get_app(struct tokens *tokens, struct bytes provider, bool 
 		    !tokens_wait(tokens, key_text, deadline_ms, failure)) {
 			return false;
 		}
+		renew = false;
 	}
 }
 

@@ -12,6 +12,7 @@
 #define SET_BACK_LONGEST_MS (5 * 60 * 1000)
 #define SET_BACKS_MAX 20000
 #define RETRIED_MS 16000 // set back for longer: the next client asks
+#define RENEWED_MS 5000  // a token got anew is not got anew again before
 #define SEND_MS 5000
 #define END_MS 46000 // a refresh ends by itself within that
 
@@ -264,6 +265,46 @@ SUSPENDS bool tokens_wait(struct tokens *tokens, struct bytes account,
 	return true;
 }
 
+/* ---- what was got anew ---- */
+
+static void expire_renewals(struct tokens *tokens)
+{
+	struct renewal **link = &tokens->renewals;
+
+	while (*link) {
+		struct renewal *renewal = *link;
+
+		if (loop_now_ms() < renewal->until_ms) {
+			link = &renewal->next;
+			continue;
+		}
+		*link = renewal->next;
+		free(renewal->account);
+		free(renewal);
+	}
+}
+
+bool tokens_is_to_renew(struct tokens *tokens, struct bytes account)
+{
+	struct renewal *renewal;
+
+	if (tokens_flight_of(tokens, account)) {
+		return true; // it is under way
+	}
+	expire_renewals(tokens);
+	for (renewal = tokens->renewals; renewal; renewal = renewal->next) {
+		if (bytes_equal(bytes_of(renewal->account), account)) {
+			return false;
+		}
+	}
+	renewal = memory_new(sizeof(*renewal));
+	renewal->account = memory_copy_text(account);
+	renewal->until_ms = loop_deadline_ms(RENEWED_MS);
+	renewal->next = tokens->renewals;
+	tokens->renewals = renewal;
+	return true;
+}
+
 /* ---- set-backs ---- */
 
 static struct set_back **find_set_back(struct tokens *tokens, struct bytes account)
@@ -370,6 +411,10 @@ SUSPENDS void tokens_free(struct tokens *tokens)
 	tokens_free_app(tokens);
 	while (tokens->set_backs) {
 		tokens_set_back_end(tokens, bytes_of(tokens->set_backs->account));
+	}
+	while (tokens->renewals) {
+		tokens->renewals->until_ms = 0;
+		expire_renewals(tokens);
 	}
 	free(tokens);
 }

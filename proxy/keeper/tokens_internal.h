@@ -37,6 +37,13 @@ struct flight {
 	char *account; // owned
 };
 
+/* A token that was fetched because the one before was refused: no other so soon. */
+struct renewal {
+	struct renewal *next; // tokens::renewals, the newest first
+	char *account;        // owned
+	uint64_t until_ms;
+};
+
 /* The last refresh failed: when the next may be tried. */
 struct set_back {
 	struct set_back *next; // tokens::set_backs
@@ -54,6 +61,7 @@ struct tokens {
 	struct task *reader;          // a child, while there is a channel
 	struct wish *wishes;          // wish::next, the newest first
 	struct flight *flights;       // flight::next
+	struct renewal *renewals;     // renewal::next
 	struct app_token *app_tokens; // app_token::next
 	struct set_back *set_backs;   // set_back::next, the newest first
 	size_t set_back_count;
@@ -76,8 +84,8 @@ void tokens_fly(struct tokens *tokens, struct bytes account);
 
 uint64_t tokens_wall_s(void);
 struct tokens_life tokens_life_of(const struct oauth_reply *reply);
-/* May the one of now be given out, though another (anew) was wanted at asked_s? */
-bool tokens_is_as_wanted(const struct tokens_life *life, bool anew, uint64_t asked_s);
+/* Is it good for a while yet? */
+bool tokens_is_good(const struct tokens_life *life);
 /* Not all of those that were fetched together are fetched together again. */
 bool tokens_is_getting_old(const struct tokens_life *life, struct bytes key);
 /* What a no means, other than that consent is gone. */
@@ -102,6 +110,12 @@ void tokens_land(struct flight *flight);
 /* Begins one where none is under way, and waits for its end. */
 SUSPENDS bool tokens_wait(struct tokens *tokens, struct bytes account,
 			  uint64_t deadline_ms, struct failure *failure);
+
+/*
+ * The one of now was refused: is there to be another? Only one in a while, or those whom
+ * the server refuses in any case would ask the provider each time; true notes it.
+ */
+bool tokens_is_to_renew(struct tokens *tokens, struct bytes account);
 
 /* False: the last one failed, and it is too soon; *failure (NULL is fine) is its. */
 bool tokens_may_fly(struct tokens *tokens, struct bytes account, struct failure *failure);

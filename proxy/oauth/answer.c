@@ -338,12 +338,23 @@ static bool is_audience(const json_t *audience, const char *client_id)
 	return false;
 }
 
+/* Some providers have people say whatever address they like. */
+static const char *unverified(const json_t *claims, const char *claim)
+{
+	const json_t *verified = json_object_get(claims, "email_verified");
+	const char *word = json_string_value(verified);
+
+	return strcmp(claim, "email") == 0 && (json_is_false(verified) ||
+					       (word && strcmp(word, "false") == 0))
+		       ? "the provider has not verified the person's address"
+		       : NULL;
+}
+
 static const char *unfit(const json_t *claims, const struct answer_expected *expected)
 {
 	const char *issuer = json_string_value(json_object_get(claims, "iss"));
 	const char *nonce = json_string_value(json_object_get(claims, "nonce"));
 	const json_int_t expires = json_integer_value(json_object_get(claims, "exp"));
-	const json_t *verified = json_object_get(claims, "email_verified");
 
 	if (expected->issuer &&
 	    (!issuer || !answer_is_issuer(expected->issuer, bytes_of(issuer)))) {
@@ -359,10 +370,20 @@ static const char *unfit(const json_t *claims, const struct answer_expected *exp
 	if (expected->nonce && (!nonce || strcmp(nonce, expected->nonce) != 0)) {
 		return "the id_token answers another request (nonce)";
 	}
-	if (strcmp(expected->claim, "email") == 0 && json_is_false(verified)) {
-		return "the provider has not verified the address in the id_token";
+	return unverified(claims, expected->claim);
+}
+
+bool answer_person(struct bytes text, const char *claim, char *out, size_t size,
+		   const char **why)
+{
+	json_t *claims = load(text);
+
+	*why = claims ? unverified(claims, claim) : NULL;
+	if (*why || !claims || !take_text(claims, claim, out, size)) {
+		out[0] = '\0';
 	}
-	return NULL;
+	json_decref(claims);
+	return !*why;
 }
 
 bool answer_identity(struct bytes id_token, const struct answer_expected *expected,

@@ -71,6 +71,13 @@ struct answer_expected {
 	uint64_t now_s;    // wall clock
 };
 
+/*
+ * Who somebody is by the userinfo endpoint (5.3), for which its TLS vouches; as
+ * answer_identity().
+ */
+bool answer_person(struct bytes json, const char *claim, char *out, size_t size,
+		   const char **why);
+
 /* Is theirs the issuer that ours means? */
 bool answer_is_issuer(const char *ours, struct bytes theirs);
 

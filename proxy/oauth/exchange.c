@@ -284,7 +284,8 @@ static bool ask(struct asking *asking, struct exchange_result *result,
 }
 
 /* Some providers name the person only there (OpenID Connect Core 5.3). */
-static void ask_userinfo(const struct asking *asking, struct exchange_result *result)
+static bool ask_userinfo(const struct asking *asking, struct exchange_result *result,
+			 const char **why)
 {
 	const struct http_request http = {
 		.url = asking->endpoints->userinfo,
@@ -297,12 +298,15 @@ static void ask_userinfo(const struct asking *asking, struct exchange_result *re
 	unsigned status = 0;
 
 	buffer_init(&body, ANSWER_MAX);
-	if (http_ask(&http, &status, &body, &ignored) && status == 200 &&
-	    !answer_text_member(buffer_bytes(&body), asking->provider->identity_claim,
-				result->identity, sizeof(result->identity))) {
-		result->identity[0] = '\0';
+	bool good = true;
+
+	if (http_ask(&http, &status, &body, &ignored) && status == 200) {
+		good = answer_person(buffer_bytes(&body),
+				     asking->provider->identity_claim, result->identity,
+				     sizeof(result->identity), why);
 	}
 	buffer_release(&body);
+	return good;
 }
 
 static bool identify(const struct asking *asking, struct exchange_result *result,
@@ -330,19 +334,19 @@ static bool identify(const struct asking *asking, struct exchange_result *result
 			     why)) {
 		return false;
 	}
-	if (result->identity[0] == '\0' && *asking->endpoints->userinfo) {
-		ask_userinfo(asking, result);
-	}
-	return true;
+	return result->identity[0] != '\0' || !*asking->endpoints->userinfo ||
+	       ask_userinfo(asking, result, why);
 }
 
 /*
- * Only where somebody has just consented. A refresh token that was rotated is nowhere but
+ * Only where somebody has just consented, or an operator pastes a token, which no account
+ * waits for. A refresh token that was rotated is nowhere but
  * in its answer: it neither waits for another question nor is lost over a clock.
  */
-static bool names_a_person(enum oauth_what what)
+static bool names_a_person(const struct oauth_request *request)
 {
-	return what == OAUTH_DEVICE_POLL || what == OAUTH_CODE;
+	return request->what == OAUTH_DEVICE_POLL || request->what == OAUTH_CODE ||
+	       (request->what == OAUTH_REFRESH && request->tag.len == 0);
 }
 
 /* No token goes out beside an id_token that is not what it should be. */
@@ -401,8 +405,7 @@ void exchange(const struct config_provider *provider,
 						 : OAUTH_REFUSED;
 		snprintf(result->answer.text, sizeof(result->answer.text), "%s",
 			 failure.text);
-	} else if (result->answer.verdict == OAUTH_GRANTED &&
-		   names_a_person(request->what)) {
+	} else if (result->answer.verdict == OAUTH_GRANTED && names_a_person(request)) {
 		check_identity(&asking, result);
 	}
 }

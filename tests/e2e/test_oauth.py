@@ -271,6 +271,17 @@ def test_a_revoked_consent_is_said_and_mended_by_a_new_one(service, provider, us
     assert service.messages(user, password) == 0
 
 
+def test_a_consent_taken_back_right_after_it_was_given_is_needed_at_once(
+        service, provider, user):
+    """Its token is new, and refused: that is asked about, too."""
+    provider.rewrite = _live_longer
+    password = service.consented(user)
+    provider.revoke(last_token(provider, "device_code", "refresh_token"))
+    assert "[SYS/PERM]" in service.refusal(user, password)
+    service.running.wait_log("consent needed", user=user)
+    assert "needed" in service.shown(user)["consent"]
+
+
 @pytest.mark.parametrize("trouble", ["down", "503", "page", "slow"])
 def test_a_provider_in_trouble_is_temporary_and_no_token_is_lost(
         own_service, provider, user, trouble):

@@ -262,3 +262,44 @@ def test_a_token_the_mail_server_refuses_is_not_the_clients_fault(
     assert "[SYS/PERM]" in service.refusal(user, password)
     fake.clear_hooks()
     assert service.messages(user, password) == 0
+
+
+# Who consented --------------------------------------------------------------------
+
+def other_person(start, user, **claims):
+    """What is said of a consent whose id_token names nobody, and userinfo these."""
+    provider = Scripted(kind="custom", scope="imap", **{"identity-claim": "email"})
+    provider.config["discovery"] = f"{provider.url}/discovery"
+    provider.config["device-endpoint"] = f"{provider.url}/device"
+    provider.on("/discovery", lambda asked: (200, {
+        "issuer": provider.url, "token_endpoint": f"{provider.url}/token",
+        "userinfo_endpoint": f"{provider.url}/me"}))
+    provider.on("/me", lambda asked: (200, claims))
+    provider.grant(refresh_token="R1", id_token=".".join([_part({"alg": "RS256"}), _part({
+        "iss": provider.url, "aud": CLIENT, "exp": int(time.time()) + 3600}), "c2ln"]))
+    service = start(provider)
+    service.add(user)
+    return service
+
+
+def test_userinfo_says_who_consented(start, user):
+    service = other_person(start, user, email=user, email_verified=True)
+    service.consent(user)
+    assert service.shown(user)["consent"] == "given"
+
+
+@pytest.mark.parametrize("word", [False, "false"])
+def test_an_address_that_the_provider_has_not_verified_is_nobodys(start, user, word):
+    service = other_person(start, user, email=user, email_verified=word)
+    assert "not verified" in service.consent(user, code=1)
+    assert service.shown(user)["consent"] == "nobody has consented yet"
+
+
+def test_a_pasted_token_of_another_person_is_refused(start, microsoft, user):
+    service = start(microsoft)
+    microsoft.grant("mallory@example.com", refresh_token="R1")
+    service.add("scanner", "--mailbox", user, "--signs-in-as", "joe@example.com")
+    complaint = service.account("consent", "scanner", "--refresh-token-file",
+                                service.file("token", "R0"), code=1)
+    assert "mallory@example.com consented" in complaint
+    assert service.shown("scanner")["consent"] == "nobody has consented yet"

@@ -42,14 +42,14 @@ def server(provider):
 @pytest.fixture
 def service(provider, server):
     provider.clear()
-    provider.rewrite = _live_for_a_second
+    provider.rewrite = live_for_a_second
     started = Service(provider, server.url)
     started.running._forgiven = True  # its roles are killed
     yield started
     started.close()
 
 
-def _live_for_a_second(answered):
+def live_for_a_second(answered):
     """So that each sign-in begins a refresh, whose token is good at the server for long."""
     if answered.asked.path != "/token" or answered.status != 200:
         return None

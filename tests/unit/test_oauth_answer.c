@@ -58,6 +58,29 @@ static void test_the_end_of_a_consent_has_two_names(void **state)
 	assert_int_equal(answer->refresh_expires_s, 0);
 }
 
+static void test_an_unverified_address_is_nobodys(void **state)
+{
+	static const char *const texts[] = {
+		"{\"email\":\"joe@example.com\",\"email_verified\":false}",
+		"{\"email\":\"joe@example.com\",\"email_verified\":\"false\"}",
+	};
+	const char *why;
+	char who[64];
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		assert_false(answer_person(bytes_of(texts[i]), "email", who, sizeof(who),
+					   &why));
+		assert_string_equal(who, "");
+		assert_non_null(strstr(why, "not verified"));
+	}
+	assert_true(answer_person(bytes_of("{\"email\":\"joe@example.com\"}"), "email",
+				  who, sizeof(who), &why));
+	assert_string_equal(who, "joe@example.com");
+	assert_true(answer_person(bytes_of("no JSON"), "email", who, sizeof(who), &why));
+	assert_string_equal(who, "");
+}
+
 static void test_a_number_may_come_as_text(void **state)
 {
 	(void)state;
@@ -339,6 +362,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_grant_has_its_tokens_and_their_lives),
 		cmocka_unit_test(test_the_end_of_a_consent_has_two_names),
+		cmocka_unit_test(test_an_unverified_address_is_nobodys),
 		cmocka_unit_test(test_a_number_may_come_as_text),
 		cmocka_unit_test(test_a_token_with_odd_octets_is_none),
 		cmocka_unit_test(test_another_token_type_is_not_used),
