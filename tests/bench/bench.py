@@ -21,6 +21,9 @@ import targets
 import upstream
 
 
+WHOLE = {"table": goals.plan, "plot": goals.plot_plan}
+
+
 class Run:
     """Targets, scenarios and repetitions of one run; every result also goes to a file."""
 
@@ -142,9 +145,9 @@ def names_of(known):
 def parse():
     parser = argparse.ArgumentParser(
         prog="tests/bench/run", description="Speed and memory, as ratios within one run.",
-        epilog="scenarios: " + " ".join(["table", *scenarios.SCENARIOS, *scale.SCENARIOS]))
+        epilog="scenarios: " + " ".join([*WHOLE, *scenarios.SCENARIOS, *scale.SCENARIOS]))
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO",
-                        help="table: all figures with their targets; "
+                        help="table: all figures with their targets; plot: how cost grows; "
                              f"default: {' '.join(scenarios.FIGURES)}, with TLS on both sides")
     parser.add_argument("--target", type=names_of(targets.CLASSES), default=["popbridge", "floor"],
                         help=f"a comma between: {','.join(targets.CLASSES)}; "
@@ -161,8 +164,8 @@ def parse():
     parser.add_argument("--build", required=True, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     arguments.scenarios = arguments.scenarios or list(scenarios.FIGURES)
-    arguments.table = arguments.scenarios == ["table"]
-    if arguments.table:
+    arguments.whole = arguments.scenarios[0] if arguments.scenarios[0] in WHOLE else ""
+    if arguments.whole:
         arguments.scenarios = []
     arguments.scale = [name for name in arguments.scenarios if name in scale.SCENARIOS]
     arguments.scenarios = [x for x in arguments.scenarios if x not in scale.SCENARIOS]
@@ -170,13 +173,22 @@ def parse():
         if name not in scenarios.SCENARIOS:
             parser.error(f"no scenario {name}; there are: "
                          + " ".join([*scenarios.SCENARIOS, *scale.SCENARIOS]))
-    arguments.plan = goals.plan() if arguments.table else [
+    arguments.plan = WHOLE[arguments.whole]() if arguments.whole else [
         (rtt, arguments.tls, [(name, arguments.target) for name in arguments.scenarios])
         for rtt in arguments.rtt] if arguments.scenarios else []
     for rtt, _, _ in arguments.plan:
         if rtt and rtt not in state.RTTS:
             parser.error(f"the relay knows {state.RTTS} ms; set BENCH_RTTS")
     return arguments
+
+
+def draw(results):
+    """Into the folder report, which README.md shows."""
+    folder = os.path.join(state.HERE, "report")
+    os.makedirs(folder, exist_ok=True)
+    subprocess.run([sys.executable, "-B", os.path.join(state.HERE, "plot.py"), results, folder],
+                   check=True)
+    print(f"\nplots: {folder}")
 
 
 def lock():
@@ -222,8 +234,10 @@ def main():
             shutil.rmtree(state.STATE)
     held.close()
     same = table.comparisons(run.rows)
-    kept = table.goals(goals.judge(run.rows)) if arguments.table else \
+    kept = table.goals(goals.judge(run.rows)) if arguments.whole == "table" else \
         table.promises(run.rows, figures)
+    if arguments.whole == "plot":
+        draw(run.file)
     failed = sum(1 for row in run.rows if row.get("error"))
     if failed:
         print(f"\n{failed} measurements failed")

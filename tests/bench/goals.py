@@ -1,5 +1,5 @@
 """
-The figures popbridge has to reach, and the run that measures them: `run table`. Every one
+The figures popbridge has to reach, and the runs that measure: `run table`, `run plot`. Every one
 is compared with what other targets do in the same run, the median of each.
 """
 
@@ -80,6 +80,15 @@ GOALS = (
          (_most("t_quit", 1.3, "floor", 0.1),)),
     Goal("idle session, KiB", "idle", 0, "tls", (_most("kib_per_session", 64),)),
 )
+
+
+def plot_plan():
+    """What plot.py draws."""
+    everybody = ["floor", "native", "peer", "popbridge"]
+    bridges = ["floor", "peer", "popbridge"]
+    growth = [(name, bridges) for name in ("grow10", "grow1k", "grow10k", "grow100k")]
+    return [(0, "tls", [*growth, ("grow1m", ["floor", "popbridge"])]),
+            *((rtt, "tls", [("reach", everybody)]) for rtt in (0, 5, 10, 20, 50, 100, 200))]
 
 
 def plan():

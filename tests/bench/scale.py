@@ -21,6 +21,7 @@ from state import path
 SESSIONS = int(os.environ.get("BENCH_SESSIONS", "10000"))
 SOAK_SESSIONS = int(os.environ.get("BENCH_SOAK", "100000"))
 HOSTILE = float(os.environ.get("BENCH_HOSTILE", "1"))  # share of the hostile clients
+SLOT = 70  # of the targets' ports, behind those of bench.py
 SETTLE_S = 5  # who idles for a second gives memory back
 VISITS_S = 20  # a second, for sign-in times
 
@@ -28,7 +29,11 @@ VISITS_S = 20  # a second, for sign-in times
 class StandIn:
     """tests/bench/load/imap_stand_in.c, in place of Dovecot."""
 
-    port = state.target_port(9)
+    port = state.target_port(SLOT + 1)
+    tls, is_imap = "tls", True
+
+    def client_port(self):
+        return self.port
 
     def __enter__(self):
         self._process = subprocess.Popen(
@@ -60,7 +65,7 @@ log: {{level: warning}}
             "sign-in-delay: off")
 
     def __init__(self, upstream_port, limits=EASY):
-        super().__init__("scale", 0, "tls", 8)
+        super().__init__("scale", 0, "tls", SLOT)
         self._upstream, self._limits = upstream_port, limits
 
     def upstream_port(self):

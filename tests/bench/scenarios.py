@@ -9,6 +9,7 @@ import subprocess
 import time
 
 import accounting
+import scale
 import state
 import upstream
 from state import path
@@ -47,6 +48,12 @@ def full(target, rep, window=1, count=0):
 
 def full2k(target, rep):
     return full(target, rep, count=2000)
+
+
+def reach(target, rep):
+    """As full, over any round trip time; where each message costs one, a few will do."""
+    fast = target.name in ("popbridge", "floor") or target.rtt == 0
+    return full(target, rep, count=2000 if fast else 100 if target.rtt < 50 else 30)
 
 
 def pipe(target, rep):
@@ -132,6 +139,42 @@ def index(target, _rep):
     return result
 
 
+def _cold_listing(target, user):
+    result = load(target, "list", "--user", user)
+    if target.is_imap:
+        return result
+    target.forget(user)
+    load(target, "list", "--user", "s0000")
+    before = accounting.pss_kib(target.root)
+    with accounting.Peak(target.root) as peak:
+        load(target, "list", "--user", user)
+    return {**result, "more_kib": max(1, peak.kib - before)}
+
+
+def grow(user):
+    """STAT, UIDL, LIST with nothing cached; and its memory, in another session."""
+    def scenario(target, _rep):
+        target.forget(user)
+        return _cold_listing(target, user)
+    return scenario
+
+
+def grow_million(target, _rep):
+    """The same over the stand-in: nobody has a Dovecot mailbox of that size at hand."""
+    user = "1000000x1000-1"
+    with scale.StandIn() as server:
+        if target.is_imap:
+            return load(server, "list", "--user", user)
+        with scale.Bridge(server.port) as bridge:
+            result = load(bridge, "list", "--user", user)
+        with scale.Bridge(server.port) as bridge:
+            load(bridge, "list", "--user", "10x1000-1")
+            before = accounting.pss_kib(bridge.root)
+            with accounting.Peak(bridge.root) as peak:
+                load(bridge, "list", "--user", user)
+        return {**result, "more_kib": peak.kib - before}
+
+
 def idle(target, _rep):
     """IDLE_USERS sessions signed in and silent."""
     if target.name == "floor":
@@ -176,6 +219,12 @@ SCENARIOS = {
     "index100k": Scenario(index, ("u100k", "small")),
     "full": Scenario(full, ("u10k",)),
     "full2k": Scenario(full2k, ("u10k",)),
+    "reach": Scenario(reach, ("u10k",)),
+    "grow10": Scenario(grow("s0001"), ("small",)),
+    "grow1k": Scenario(grow("u1k"), ("u1k", "small")),
+    "grow10k": Scenario(grow("u10k"), ("u10k", "small")),
+    "grow100k": Scenario(grow("u100k"), ("u100k", "small")),
+    "grow1m": Scenario(grow_million, ()),
     "pipe": Scenario(pipe, ("u10k",)),
     "serial": Scenario(serial, ("u10k",)),
     "poll": Scenario(poll, ("small",), warm_poll),

@@ -12,7 +12,7 @@ STATE = os.path.abspath(os.environ.get("BENCH_STATE") or os.path.join(
     os.environ.get("TMPDIR", "/tmp"), "popbridge-bench"))
 BASE_PORT = int(os.environ.get("BENCH_PORT", "21000"))
 MAIL_UID = int(os.environ.get("BENCH_UID", "5000"))
-RTTS = [int(x) for x in os.environ.get("BENCH_RTTS", "20,50,100").split(",") if x]
+RTTS = [int(x) for x in os.environ.get("BENCH_RTTS", "5,10,20,50,100,200").split(",") if x]
 PASSWORD = "secret"
 PROGRAMS = {}  # name: path
 _KINDS = ("imap", "imaps", "pop3", "pop3s")

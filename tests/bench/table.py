@@ -5,6 +5,8 @@ import statistics
 # scenario's beginning: (what is compared, is more better?), and what is shown besides
 _METRICS = (
     ("full", "msg_s", True, ("mb_s", "t_ready", "cpu", "up_cpu")),
+    ("reach", "msg_s", True, ("mb_s", "cpu", "up_cpu")),
+    ("grow", "t_total", False, ("more_kib", "cpu", "up_cpu")),
     ("pipe", "msg_s", True, ("mb_s", "t_ready", "cpu", "up_cpu")),
     ("serial", "msg_s", True, ("mb_s",)),
     ("poll", "sessions_s", True, ("p50", "p99", "errors", "cpu", "up_cpu")),
@@ -74,9 +76,11 @@ def _comparison(scenario, rows):
 
 def _same_bodies(rows):
     same = True
-    for (scenario, rtt, tls), here in _groups(rows, "scenario", "rtt", "tls").items():
-        sums = _groups([row for row in here if row.get("sha256")], "sha256", "messages")
-        if len({key[0] for key in sums}) > 1:
+    hashed = [row for row in rows if row.get("sha256")]
+    for (scenario, rtt, tls, _), here in _groups(hashed, "scenario", "rtt", "tls",
+                                                 "messages").items():
+        sums = _groups(here, "sha256")
+        if len(sums) > 1:
             same = False
             print(f"\n{scenario}, {rtt} ms, {tls}: THE BODIES DIFFER between "
                   + " and ".join(sorted({row["target"] for g in sums.values() for row in g})))

@@ -68,27 +68,31 @@ void imap_answers_release(struct imap_answers *answers)
 	end(answers);
 }
 
-/* authzid NUL authcid NUL password, in base64. */
-static void sign_in(struct imap_answers *answers, const char *message)
+static void sign_in(struct imap_answers *answers, const char *user, const char *password)
 {
-	unsigned char text[CREDENTIAL_MAX + 4] = { 0 };
-	const size_t len = strlen(message);
-
-	if (len <= CREDENTIAL_MAX && len % 4 == 0 &&
-	    EVP_DecodeBlock(text, (const unsigned char *)message, (int)len) > 0) {
-		const char *user = (const char *)text + strlen((const char *)text) + 1;
-		const char *password = user + strlen(user) + 1;
-
-		if (password < (const char *)text + CREDENTIAL_MAX &&
-		    strcmp(password, PASSWORD) == 0 &&
-		    made_mailbox_parse(user, &answers->mailbox)) {
-			say(answers, "%s OK [CAPABILITY " WORDS "] signed in\r\n",
-			    answers->tag);
-			return;
-		}
+	if (strcmp(password, PASSWORD) == 0 &&
+	    made_mailbox_parse(user, &answers->mailbox)) {
+		say(answers, "%s OK [CAPABILITY " WORDS "] signed in\r\n", answers->tag);
+	} else {
+		say(answers, "%s NO [AUTHENTICATIONFAILED] no such user or password\r\n",
+		    answers->tag);
 	}
-	say(answers, "%s NO [AUTHENTICATIONFAILED] no such user or password\r\n",
-	    answers->tag);
+}
+
+/* authzid NUL authcid NUL password, in base64. */
+static void sign_in_by_plain(struct imap_answers *answers, const char *message)
+{
+	/* A message without NULs has an empty user and password behind it. */
+	unsigned char text[CREDENTIAL_MAX + 8] = { 0 };
+	const size_t len = strlen(message);
+	const char *user, *password;
+
+	if (len <= CREDENTIAL_MAX && len % 4 == 0) {
+		EVP_DecodeBlock(text, (const unsigned char *)message, (int)len);
+	}
+	user = (const char *)text + strlen((const char *)text) + 1;
+	password = user + strlen(user) + 1;
+	sign_in(answers, user, password);
 }
 
 static void authenticate(struct imap_answers *answers, char *rest)
@@ -98,7 +102,7 @@ static void authenticate(struct imap_answers *answers, char *rest)
 	if (!mechanism || strcasecmp(mechanism, "PLAIN") != 0) {
 		say(answers, "%s NO only PLAIN\r\n", answers->tag);
 	} else if (rest) {
-		sign_in(answers, rest);
+		sign_in_by_plain(answers, rest);
 	} else {
 		answers->awaits_credential = true;
 		say(answers, "+ \r\n");
@@ -194,7 +198,7 @@ void imap_answers_command(struct imap_answers *answers, char *line)
 {
 	if (answers->awaits_credential) {
 		answers->awaits_credential = false;
-		sign_in(answers, line);
+		sign_in_by_plain(answers, line);
 		return;
 	}
 	snprintf(answers->tag, sizeof(answers->tag), "%s", strsep(&line, " "));
@@ -213,6 +217,10 @@ void imap_answers_command(struct imap_answers *answers, char *line)
 		signed_in(answers, verb, line);
 	} else if (strcasecmp(verb, "AUTHENTICATE") == 0) {
 		authenticate(answers, line);
+	} else if (strcasecmp(verb, "LOGIN") == 0 && line) {
+		const char *user = strsep(&line, " ");
+
+		sign_in(answers, user, line ? line : "");
 	} else {
 		say(answers, "%s BAD sign in first\r\n", answers->tag);
 	}
