@@ -1,39 +1,20 @@
 /*
- * libetpan: composes the dialogue's commands and follows its state. The only file that
- * includes it.
+ * libetpan: composes the dialogue's commands and follows its state. This file and
+ * imap_dialogue_sign_in.c are the only ones that include it.
  *
  * It reads through low_read(), which gives it nothing but the relay lines that
  * protocol/imap_wire composes: libetpan 1.9.4 crashes on single malformed lines. So it
  * learns only conditions; codes and data are taken from the events, in imap.c. Its
  * objects are freed while a session idles and made anew for the next command.
  */
-#include "proxy/upstream/imap_internal.h"
+#include "proxy/upstream/imap_dialogue_internal.h"
 
 #include "protocol/imap_set.h"
 #include "proxy/base/memory.h"
 
-#include <libetpan/libetpan.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Exported by libetpan 1.9.4, not declared in its installed headers. */
-int mailimap_crlf_send(mailstream *stream);
-int mailimap_space_send(mailstream *stream);
-int mailimap_token_send(mailstream *stream, const char *token);
-int mailimap_continue_req_parse(mailstream *stream, MMAPString *buffer,
-				struct mailimap_parser_context *context, size_t *index,
-				struct mailimap_continue_req **result,
-				size_t progress_rate, progress_function *progress);
-
-/* Answers are one short line, commands are flushed as they grow. */
-#define STREAM_BUFFER_BYTES 1024
-
-struct imap_dialogue {
-	mailimap *session;  // owned
-	mailstream *stream; // owned
-	struct bytes relay; // what libetpan has still to read, in the wire's own line
-};
 
 static bool is_own_tag(const struct imap *imap, struct bytes tag)
 {
@@ -166,12 +147,8 @@ void dialogue_release(struct imap *imap)
 	imap->dialogue = NULL;
 }
 
-/*
- * Before every command. Gives the session to call libetpan with. Where what is on its way
- * cannot be taken in, the connection is lost, and libetpan will find that.
- */
-SUSPENDS static mailimap *begin(struct imap *imap, uint64_t limit_ms, unsigned expect,
-				struct failure *failure)
+SUSPENDS mailimap *dialogue_begin(struct imap *imap, uint64_t limit_ms, unsigned expect,
+				  struct failure *failure)
 {
 	imap_body_settle(imap, failure);
 	if (!imap->dialogue) {
@@ -184,11 +161,7 @@ SUSPENDS static mailimap *begin(struct imap *imap, uint64_t limit_ms, unsigned e
 	return imap->dialogue->session;
 }
 
-/*
- * After every command: libetpan's result does not matter where our pump saw the tagged
- * answer (it calls BAD a protocol error); without one the two are out of step.
- */
-static bool finish(struct imap *imap, int result, struct failure *failure)
+bool dialogue_finish(struct imap *imap, int result, struct failure *failure)
 {
 	imap->failure = NULL;
 	if (imap->lost) {
@@ -202,41 +175,7 @@ static bool finish(struct imap *imap, int result, struct failure *failure)
 	return true;
 }
 
-SUSPENDS bool dialogue_greeting(struct imap *imap, struct failure *failure)
-{
-	mailimap *session = begin(imap, imap->upstream->limits->connect_ms,
-				  IMAP_WIRE_EXPECT_NOTHING, failure);
-	const int result = mailimap_connect(session, imap->dialogue->stream);
-
-	imap->failure = NULL;
-	if (imap->lost) {
-		return false;
-	}
-	if (result == MAILIMAP_NO_ERROR_AUTHENTICATED) {
-		failure_set(failure, FAILURE_PERMANENT,
-			    "the server greets with PREAUTH: it has signed in somebody "
-			    "of its own choice");
-		return imap_lose(imap);
-	}
-	if (result != MAILIMAP_NO_ERROR_NON_AUTHENTICATED) {
-		failure_set(failure, FAILURE_PROTOCOL,
-			    "the server does not greet like an IMAP server");
-		return imap_lose(imap);
-	}
-	return true;
-}
-
-SUSPENDS bool dialogue_starttls(struct imap *imap, struct failure *failure)
-{
-	mailimap *session = begin(imap, imap->upstream->limits->tls_ms,
-				  IMAP_WIRE_EXPECT_NOTHING, failure);
-
-	imap_trace(imap, "upstream", "STARTTLS");
-	return finish(imap, mailimap_starttls(session), failure);
-}
-
-/* Send what stands in the stream and wait for the tagged answer. */
-SUSPENDS static int complete(mailimap *session)
+SUSPENDS int dialogue_complete(mailimap *session)
 {
 	struct mailimap_response *response;
 	int result;
@@ -256,8 +195,8 @@ SUSPENDS static int complete(mailimap *session)
 SUSPENDS bool dialogue_command(struct imap *imap, const char *command,
 			       struct failure *failure)
 {
-	mailimap *session = begin(imap, imap->upstream->limits->command_ms,
-				  IMAP_WIRE_EXPECT_NOTHING, failure);
+	mailimap *session = dialogue_begin(imap, imap->upstream->limits->command_ms,
+					   IMAP_WIRE_EXPECT_NOTHING, failure);
 	int result = mailimap_send_current_tag(session);
 
 	imap_trace(imap, "upstream", "%s", command);
@@ -265,187 +204,19 @@ SUSPENDS bool dialogue_command(struct imap *imap, const char *command,
 		result = mailimap_token_send(session->imap_stream, command);
 	}
 	if (result == MAILIMAP_NO_ERROR) {
-		result = complete(session);
+		result = dialogue_complete(session);
 	}
-	return finish(imap, result, failure);
-}
-
-/* libetpan's write buffer has held a credential. */
-static void wipe_stream(struct imap *imap)
-{
-	memory_wipe(imap->dialogue->stream->write_buffer, STREAM_BUFFER_BYTES);
-}
-
-/* One line of ours in an AUTHENTICATE exchange. */
-SUSPENDS static bool send_line(mailimap *session, const char *text)
-{
-	return mailimap_token_send(session->imap_stream, text) == MAILIMAP_NO_ERROR &&
-	       mailimap_crlf_send(session->imap_stream) == MAILIMAP_NO_ERROR &&
-	       mailstream_flush(session->imap_stream) != -1;
-}
-
-/* Is the line just read a continuation request? */
-static bool is_continuation(mailimap *session)
-{
-	struct mailimap_continue_req *request;
-	size_t index = 0;
-
-	if (mailimap_continue_req_parse(session->imap_stream, session->imap_stream_buffer,
-					NULL, &index, &request, 0,
-					NULL) != MAILIMAP_NO_ERROR) {
-		return false;
-	}
-	mailimap_continue_req_free(request);
-	return true;
-}
-
-/*
- * One argument of LOGIN as a literal (RFC 9051 4.3): what octets above 0x7F need. Without
- * LITERAL+ the server is asked first. before: what stands in front of it on the line.
- */
-SUSPENDS static bool send_literal(struct imap *imap, const char *before,
-				  const struct secret *value)
-{
-	mailimap *session = imap->dialogue->session;
-	const bool at_once = imap->capabilities & IMAP_LITERAL_PLUS;
-	char head[64];
-
-	snprintf(head, sizeof(head), at_once ? "%s{%zu+}" : "%s{%zu}", before,
-		 value->len);
-	if (!send_line(session, head)) {
-		return false;
-	}
-	if (!at_once && (!mailimap_read_line(session) || !is_continuation(session))) {
-		return false;
-	}
-	return mailimap_token_send(session->imap_stream, value->at) == MAILIMAP_NO_ERROR;
-}
-
-/* A server that refuses in mid-command has answered: then nothing more is sent. */
-SUSPENDS static int login_by_literals(struct imap *imap, const struct secret *user,
-				      const struct secret *password)
-{
-	mailimap *session = imap->dialogue->session;
-	int result = mailimap_send_current_tag(session);
-
-	if (result == MAILIMAP_NO_ERROR &&
-	    (!send_literal(imap, "LOGIN ", user) || !send_literal(imap, " ", password))) {
-		result = MAILIMAP_ERROR_STREAM;
-	}
-	if (result == MAILIMAP_NO_ERROR) {
-		result = complete(session);
-	}
-	if (imap->answer.given && imap->answer.condition == IMAP_WIRE_OK) {
-		session->imap_state = MAILIMAP_STATE_AUTHENTICATED;
-	}
-	return result;
-}
-
-static bool has_8bit(struct bytes value)
-{
-	for (size_t i = 0; i < value.len; i++) {
-		if ((unsigned char)value.at[i] > 0x7f) {
-			return true;
-		}
-	}
-	return false;
-}
-
-SUSPENDS bool dialogue_login(struct imap *imap, const struct imap_credential *credential,
-			     struct failure *failure)
-{
-	mailimap *session = begin(imap, imap->upstream->limits->authenticate_ms,
-				  IMAP_WIRE_EXPECT_NOTHING, failure);
-	struct secret user = { 0 };
-	struct secret password = { 0 };
-	int result;
-
-	imap_trace(imap, "upstream", "LOGIN ***");
-	secret_set(&user, credential->user);
-	secret_set(&password, credential->secret);
-	if (has_8bit(credential->user) || has_8bit(credential->secret)) {
-		result = login_by_literals(imap, &user, &password);
-	} else {
-		result = mailimap_login(session, user.at, password.at);
-	}
-	secret_release(&password);
-	secret_release(&user);
-	wipe_stream(imap);
-	return finish(imap, result, failure);
-}
-
-#define CHALLENGES_MAX 3 // ours, the error report, and one to spare
-
-SUSPENDS static int exchange(mailimap *session, const char *message, bool sent,
-			     const char *closing)
-{
-	struct mailimap_response *response;
-	int result;
-
-	for (int challenges = 0;; challenges++) {
-		if (!mailimap_read_line(session)) {
-			return MAILIMAP_ERROR_STREAM;
-		}
-		if (!is_continuation(session)) {
-			break;
-		}
-		if (challenges == CHALLENGES_MAX) {
-			return MAILIMAP_ERROR_PROTOCOL;
-		}
-		if (!send_line(session, sent ? closing : message)) {
-			return MAILIMAP_ERROR_STREAM;
-		}
-		sent = true;
-	}
-	result = mailimap_parse_response(session, &response);
-	if (result != MAILIMAP_NO_ERROR) {
-		return result;
-	}
-	if (response->rsp_resp_done->rsp_data.rsp_tagged->rsp_cond_state->rsp_type ==
-	    MAILIMAP_RESP_COND_STATE_OK) {
-		session->imap_state = MAILIMAP_STATE_AUTHENTICATED;
-	}
-	mailimap_response_free(response);
-	return MAILIMAP_NO_ERROR;
-}
-
-SUSPENDS bool dialogue_authenticate(struct imap *imap, const char *mechanism,
-				    const char *message, bool at_once,
-				    const char *closing, struct failure *failure)
-{
-	mailimap *session = begin(imap, imap->upstream->limits->authenticate_ms,
-				  IMAP_WIRE_EXPECT_NOTHING, failure);
-	mailstream *stream = session->imap_stream;
-	int result = mailimap_send_current_tag(session);
-
-	imap_trace(imap, "upstream", "AUTHENTICATE %s ***", mechanism);
-	if (result == MAILIMAP_NO_ERROR) {
-		result = mailimap_token_send(stream, "AUTHENTICATE ");
-	}
-	if (result == MAILIMAP_NO_ERROR) {
-		result = mailimap_token_send(stream, mechanism);
-	}
-	if (result == MAILIMAP_NO_ERROR && at_once) {
-		result = mailimap_space_send(stream);
-	}
-	if (result == MAILIMAP_NO_ERROR && !send_line(session, at_once ? message : "")) {
-		result = MAILIMAP_ERROR_STREAM;
-	}
-	if (result == MAILIMAP_NO_ERROR) {
-		result = exchange(session, message, at_once, closing);
-	}
-	wipe_stream(imap);
-	return finish(imap, result, failure);
+	return dialogue_finish(imap, result, failure);
 }
 
 SUSPENDS bool dialogue_select(struct imap *imap, const char *folder,
 			      struct failure *failure)
 {
-	mailimap *session = begin(imap, imap->upstream->limits->command_ms,
-				  IMAP_WIRE_EXPECT_NOTHING, failure);
+	mailimap *session = dialogue_begin(imap, imap->upstream->limits->command_ms,
+					   IMAP_WIRE_EXPECT_NOTHING, failure);
 
 	imap_trace(imap, "upstream", "SELECT %s", folder);
-	return finish(imap, mailimap_select(session, folder), failure);
+	return dialogue_finish(imap, mailimap_select(session, folder), failure);
 }
 
 /* The set as libetpan wants it. Sets of ours are never malformed. */
@@ -488,8 +259,8 @@ static struct mailimap_store_att_flags *etpan_flags(enum imap_flag flag, bool ad
 SUSPENDS bool dialogue_store(struct imap *imap, struct bytes set, enum imap_flag flag,
 			     bool add, struct failure *failure)
 {
-	mailimap *session = begin(imap, imap->upstream->limits->command_ms,
-				  IMAP_WIRE_EXPECT_FETCH, failure);
+	mailimap *session = dialogue_begin(imap, imap->upstream->limits->command_ms,
+					   IMAP_WIRE_EXPECT_FETCH, failure);
 	struct mailimap_set *uids = etpan_set(set);
 	struct mailimap_store_att_flags *flags = etpan_flags(flag, add);
 	int result;
@@ -501,14 +272,14 @@ SUSPENDS bool dialogue_store(struct imap *imap, struct bytes set, enum imap_flag
 
 	mailimap_store_att_flags_free(flags);
 	mailimap_set_free(uids);
-	return finish(imap, result, failure);
+	return dialogue_finish(imap, result, failure);
 }
 
 SUSPENDS bool dialogue_uid_expunge(struct imap *imap, struct bytes set,
 				   struct failure *failure)
 {
-	mailimap *session = begin(imap, imap->upstream->limits->command_ms,
-				  IMAP_WIRE_EXPECT_VANISHED, failure);
+	mailimap *session = dialogue_begin(imap, imap->upstream->limits->command_ms,
+					   IMAP_WIRE_EXPECT_VANISHED, failure);
 	struct mailimap_set *uids = etpan_set(set);
 	int result;
 
@@ -516,23 +287,23 @@ SUSPENDS bool dialogue_uid_expunge(struct imap *imap, struct bytes set,
 	result = mailimap_uid_expunge(session, uids);
 
 	mailimap_set_free(uids);
-	return finish(imap, result, failure);
+	return dialogue_finish(imap, result, failure);
 }
 
 SUSPENDS bool dialogue_noop(struct imap *imap, struct failure *failure)
 {
-	mailimap *session = begin(imap, imap->upstream->limits->command_ms,
-				  IMAP_WIRE_EXPECT_NOTHING, failure);
+	mailimap *session = dialogue_begin(imap, imap->upstream->limits->command_ms,
+					   IMAP_WIRE_EXPECT_NOTHING, failure);
 
 	imap_trace(imap, "upstream", "NOOP");
-	return finish(imap, mailimap_noop(session), failure);
+	return dialogue_finish(imap, mailimap_noop(session), failure);
 }
 
 SUSPENDS bool dialogue_expunge(struct imap *imap, struct failure *failure)
 {
-	mailimap *session = begin(imap, imap->upstream->limits->command_ms,
-				  IMAP_WIRE_EXPECT_VANISHED, failure);
+	mailimap *session = dialogue_begin(imap, imap->upstream->limits->command_ms,
+					   IMAP_WIRE_EXPECT_VANISHED, failure);
 
 	imap_trace(imap, "upstream", "EXPUNGE");
-	return finish(imap, mailimap_expunge(session), failure);
+	return dialogue_finish(imap, mailimap_expunge(session), failure);
 }

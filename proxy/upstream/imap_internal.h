@@ -2,7 +2,8 @@
  * What the files of the IMAP connection share. Nobody else includes this.
  *
  * imap.c           life, the event pump, our own commands
- * imap_dialogue.c  libetpan: its stream driver and the commands it composes
+ * imap_dialogue.c  libetpan: its stream driver and the commands it composes;
+ *                  imap_dialogue_sign_in.c what it composes to sign in
  * imap_sign_in.c   from connect to signed in
  * imap_refusal.c   which refusal means what
  * imap_select.c    a folder is opened
