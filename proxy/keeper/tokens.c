@@ -22,6 +22,7 @@
 #define SPARE_S                                                                          \
 	60 // a token is not given out shorter before its end, or a quarter of its life
 #define LIFE_S 3600      // where the provider does not say
+#define CLOCK_S 300      // clocks are set by so much without anybody noticing
 #define EARLY_OF_100 80  // of its life, then another one is fetched
 #define JITTER_OF_100 10 // less, at most: not all at once
 #define TAG_MAX (REGISTRY_TEXT_MAX + 32)
@@ -433,12 +434,14 @@ void tokens_fly(struct tokens *tokens, struct bytes account)
 
 /* ---- giving out ---- */
 
+/* One from the future was got while the clock was wrong: nobody knows when it ends. */
 bool tokens_is_good(const struct tokens_life *life)
 {
 	const uint64_t quarter_s = (life->until_s - life->from_s) / 4;
 
-	return life->until_s >
-	       tokens_wall_s() + (quarter_s < SPARE_S ? quarter_s : SPARE_S);
+	return life->from_s <= tokens_wall_s() + CLOCK_S &&
+	       life->until_s >
+		       tokens_wall_s() + (quarter_s < SPARE_S ? quarter_s : SPARE_S);
 }
 
 bool tokens_is_getting_old(const struct tokens_life *life, struct bytes key)

@@ -13,6 +13,7 @@
 #include <sys/random.h>
 
 #define LIFE_S 300
+#define EARLIER_S 60       // begun before: the provider's clock may be behind
 #define SIGNATURE_MAX 1024 // RSA of 8192 bits
 
 /* base64url without padding (RFC 7515 2). */
@@ -89,10 +90,11 @@ static bool append_claims(const struct jwt_claims *claims, struct buffer *out,
 {
 	unsigned char random[16];
 	struct buffer id;
-	json_t *object = json_pack(
-		"{s:s, s:s, s:I, s:I, s:I}", "iss", claims->issuer, "aud",
-		claims->audience, "iat", (json_int_t)claims->now_s, "nbf",
-		(json_int_t)claims->now_s, "exp", (json_int_t)claims->now_s + LIFE_S);
+	json_t *object =
+		json_pack("{s:s, s:s, s:I, s:I, s:I}", "iss", claims->issuer, "aud",
+			  claims->audience, "iat", (json_int_t)claims->now_s - EARLIER_S,
+			  "nbf", (json_int_t)claims->now_s - EARLIER_S, "exp",
+			  (json_int_t)claims->now_s + LIFE_S);
 
 	if (!object || getrandom(random, sizeof(random), 0) != sizeof(random)) {
 		json_decref(object);

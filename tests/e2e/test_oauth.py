@@ -6,10 +6,12 @@ live for 2 s.
 
 import base64
 import concurrent.futures
+import contextlib
 import json
 import os
 import poplib
 import signal
+import sqlite3
 import subprocess
 import threading
 
@@ -230,6 +232,56 @@ def test_a_token_that_expires_in_mid_session_costs_the_client_nothing(
     assert b"hello from the mailbox" in client.retr(1)[1]
     assert provider.count("refresh_token") > asked
     client.quit()
+
+
+def test_tokens_that_expire_again_and_again_cost_a_long_download_nothing(
+        provider, server, user):
+    provider.clear()
+    own = Service(provider, server.url, routes=[
+        {"match": "*", "server": server.url, "read-ahead": False}])
+    try:
+        for number in range(5):
+            server.write_maildir(user, MAIL.replace(b"mailbox", b"mailbox %d" % number))
+        _download_slowly(own, server, user, own.consented(user))
+    finally:
+        own.close()
+
+
+def _download_slowly(service, server, user, password):
+    """At each message the token has ended, and the server has hung up."""
+    provider = service.provider
+    client = service.client(user, password)
+    renewed = provider.count("refresh_token")
+    for number in range(1, 6):
+        provider.wait_expired((provider.granted("refresh_token") or
+                               provider.granted("device_code"))[-1].json["access_token"])
+        server.drop_connections(user)
+        assert b"hello from the mailbox %d" % (number - 1) in client.retr(number)[1]
+    assert provider.count("refresh_token") >= renewed + 4
+    client.quit()
+
+
+def test_a_token_that_ends_before_its_time_is_renewed(service, provider, user):
+    """As after our clock went back: we think it is good, and it is not."""
+    provider.rewrite = _live_longer
+    password = service.consented(user)
+    provider.wait_expired(last_token(provider, "device_code"))
+    assert service.messages(user, password) == 0
+    assert provider.count("refresh_token") == 1
+
+
+def test_a_token_from_the_future_is_not_trusted(own_service, provider, user):
+    """It was got while our clock was far ahead: nobody knows when it ends."""
+    provider.rewrite = _live_longer
+    password = own_service.consented(user)
+    own_service.running.stop()
+    with contextlib.closing(sqlite3.connect(f"{own_service.folder}/state/popbridge.db")) as db:
+        db.execute("UPDATE registered SET access_from_s = access_from_s + 86400, "
+                   "access_until_s = access_until_s + 86400")
+        db.commit()
+    own_service.running = bridge.Bridge(own_service.config)
+    assert own_service.messages(user, password) == 0
+    assert provider.count("refresh_token") == 1
 
 
 def test_fifty_sign_ins_with_an_expired_token_cost_one_refresh(provider, server, user):

@@ -27,10 +27,13 @@ def _decoded(part):
     return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
 
 
-def id_token(login):
+def id_token(login, began_s=0, lives_s=3600):
+    """began_s: by how much the provider's clock is ahead of ours."""
+    began = int(time.time()) + began_s
     return ".".join([_part({"alg": "RS256"}), _part({
         "iss": f"https://login.microsoftonline.com/{TENANT}/v2.0", "aud": CLIENT,
-        "exp": int(time.time()) + 3600, "preferred_username": login}), "c2ln"])
+        "iat": began, "nbf": began, "exp": began + lives_s, "preferred_username": login}),
+        "c2ln"])
 
 
 class Scripted(oauth.Front):
@@ -262,6 +265,35 @@ def test_a_token_the_mail_server_refuses_is_not_the_clients_fault(
     assert "[SYS/PERM]" in service.refusal(user, password)
     fake.clear_hooks()
     assert service.messages(user, password) == 0
+
+
+# Clocks that differ ---------------------------------------------------------------
+
+@pytest.mark.parametrize("ahead_s", [-240, 240])
+def test_a_clock_that_is_minutes_wrong_costs_no_consent(start, microsoft, user, ahead_s):
+    service = start(microsoft)
+    microsoft.grant(refresh_token="R1", id_token=id_token(user, ahead_s, lives_s=60))
+    service.add(user)
+    service.consent(user)
+    assert service.shown(user)["consent"] == "given"
+
+
+def test_a_clock_that_is_an_hour_wrong_is_said_at_consent(start, microsoft, user):
+    service = start(microsoft)
+    microsoft.grant(refresh_token="R1", id_token=id_token(user, -3600, lives_s=60))
+    service.add(user)
+    assert "is the clock right?" in service.consent(user, code=1)
+
+
+def test_no_clock_costs_a_refresh_token_that_was_rotated(start, microsoft, user):
+    service = start(microsoft)
+    microsoft.grant(user, refresh_token="R1", expires_in="1")
+    password = service.add(user)
+    service.consent(user)
+    microsoft.grant(refresh_token="R2", expires_in="1", id_token=id_token(user, -86400))
+    net.wait_until(lambda: service.messages(user, password) == 0 and
+                   any(form.get("refresh_token") == "R2" for form in microsoft.asked()),
+                   10 * net.slow_factor(), "what came beside a bad id_token is used")
 
 
 # Who consented --------------------------------------------------------------------

@@ -85,6 +85,8 @@ static void test_the_signature_is_good_and_the_claims_are_there(void **state)
 	assert_non_null(strstr(middle.data, "\"aud\":\"https://p.example/token\""));
 	assert_non_null(strstr(middle.data, "\"scope\":\"mail\""));
 	assert_non_null(strstr(middle.data, "\"exp\":1300"));
+	assert_non_null(strstr(middle.data, "\"nbf\":940"));
+	assert_non_null(strstr(middle.data, "\"iat\":940"));
 	struct buffer signature = decoded((struct bytes){
 		second + 1, token.len - (size_t)(second - token.data) - 1 });
 	EVP_MD_CTX *context = EVP_MD_CTX_new();
