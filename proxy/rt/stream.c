@@ -26,7 +26,7 @@
 #define ROOM_MIN 1024
 #define UNSENT_MAX (128 * 1024) // octets a peer has not opened its window for
 #define DISCARD_MAX 262144      // unread input swallowed when closing
-#define KEY_UPDATES_MAX 32      // a minute; no client has a use for more
+#define ASIDES_MAX 32           // a minute; nobody has a use for more
 #define MINUTE_MS 60000
 
 struct stream {
@@ -41,8 +41,8 @@ struct stream {
 	struct failure *ran_into; // owned: what stream_has_input() has found
 	struct stream_buffer in, out;
 	uint64_t octets_in, octets_out;
-	unsigned key_updates;          // the peer's, since then
-	uint64_t key_updates_since_ms; // the loop's clock
+	unsigned asides;          // the peer's TLS messages without data, since then
+	uint64_t asides_since_ms; // the loop's clock
 	struct address peer;
 	char tls_text[64];
 	struct tls_offer *tls_offer; // owned
@@ -177,7 +177,8 @@ static bool plain_attempt(int error, int events, struct attempt *attempt,
 			   strerror(error));
 }
 
-/* OpenSSL's, for each message of the handshake protocol in either direction. */
+/* OpenSSL's, for each message of the handshake protocol in either direction. What the
+ * peer sends besides data is counted once the handshake is done. */
 static void on_tls_message(int is_ours, int version, int type, const void *at, size_t len,
 			   SSL *ssl, void *argument)
 {
@@ -187,23 +188,30 @@ static void on_tls_message(int is_ours, int version, int type, const void *at, s
 	(void)version;
 	(void)ssl;
 	if (!is_ours && type == SSL3_RT_HANDSHAKE && len > 0 &&
-	    message[0] == SSL3_MT_KEY_UPDATE) {
-		stream->key_updates++;
+	    (message[0] == SSL3_MT_KEY_UPDATE ||
+	     message[0] == SSL3_MT_NEWSESSION_TICKET)) {
+		stream->asides++;
 	}
 }
 
-/* Each one makes us derive keys, and costs the peer next to nothing. */
-static bool is_key_flood(struct stream *stream, struct failure *failure)
+static void count_asides(struct stream *stream)
 {
-	if (stream->key_updates > KEY_UPDATES_MAX) {
+	SSL_set_msg_callback(stream->ssl, on_tls_message);
+	SSL_set_msg_callback_arg(stream->ssl, stream);
+}
+
+/* Each one makes us derive keys, and costs the peer next to nothing. */
+static bool is_flooded(struct stream *stream, struct failure *failure)
+{
+	if (stream->asides > ASIDES_MAX) {
 		stream->is_broken = true;
 		failure_set(failure, FAILURE_PROTOCOL,
-			    "the peer changes its TLS keys over and over");
+			    "the peer changes its TLS keys or tickets over and over");
 		return true;
 	}
-	if (loop_now_ms() - stream->key_updates_since_ms > MINUTE_MS) {
-		stream->key_updates_since_ms = loop_now_ms();
-		stream->key_updates = 0;
+	if (loop_now_ms() - stream->asides_since_ms > MINUTE_MS) {
+		stream->asides_since_ms = loop_now_ms();
+		stream->asides = 0;
 	}
 	return false;
 }
@@ -215,7 +223,7 @@ static bool read_some(struct stream *stream, char *to, size_t size,
 	if (stream->ssl) {
 		ERR_clear_error();
 		int result = SSL_read_ex(stream->ssl, to, size, &attempt->moved);
-		if (is_key_flood(stream, failure)) {
+		if (is_flooded(stream, failure)) {
 			attempt->moved = 0;
 			return false;
 		}
@@ -337,14 +345,17 @@ bool stream_is_quiet(struct stream *stream)
 	    stream_input(stream).len > 0) {
 		return false;
 	}
-	if (!stream->ssl) {
-		return recv(stream->fd, &octet, 1, MSG_PEEK) < 0 && errno == EAGAIN;
+	if (stream->ssl) {
+		/* Takes in what is no data, such as tickets, and so may send, but never
+		 * waits. */
+		ERR_clear_error();
+		int result = SSL_peek(stream->ssl, &octet, 1);
+		struct attempt attempt = { 0 };
+		if (result > 0 || !tls_attempt(stream, result, &attempt, NULL)) {
+			return false;
+		}
 	}
-	/* Takes in what is no data, such as tickets, and so may send, but never waits. */
-	ERR_clear_error();
-	int result = SSL_peek(stream->ssl, &octet, 1);
-	struct attempt attempt = { 0 };
-	return result <= 0 && tls_attempt(stream, result, &attempt, NULL);
+	return recv(stream->fd, &octet, 1, MSG_PEEK) < 0 && errno == EAGAIN;
 }
 
 SUSPENDS bool stream_flush(struct stream *stream, uint64_t deadline_ms,
@@ -490,8 +501,7 @@ SUSPENDS bool stream_accept_tls(struct stream *stream, struct tls_server *server
 		stream->tls_offer = tls_offer_new(stream->ssl, &hello);
 	}
 	tls_client_hello_forget(stream->ssl, &hello);
-	SSL_set_msg_callback(stream->ssl, on_tls_message);
-	SSL_set_msg_callback_arg(stream->ssl, stream);
+	count_asides(stream);
 	return good;
 }
 
@@ -514,6 +524,7 @@ SUSPENDS bool stream_connect_tls(struct stream *stream, struct tls_client *clien
 		return false;
 	}
 	tls_client_drop_chain(stream->ssl);
+	count_asides(stream);
 	describe(stream);
 	return true;
 }

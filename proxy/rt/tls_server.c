@@ -76,8 +76,6 @@ static SSL_CTX *server_context_new(struct tls_server *server, enum tls_version m
 	if (!context) {
 		return NULL;
 	}
-	/* So that SSL_read() comes back to us between messages that carry no data. */
-	SSL_CTX_clear_mode(context, SSL_MODE_AUTO_RETRY);
 	SSL_CTX_set_options(context, SSL_OP_CIPHER_SERVER_PREFERENCE);
 	SSL_CTX_set_session_id_context(context, id, sizeof(id) - 1);
 	SSL_CTX_set_dh_auto(context, 1);

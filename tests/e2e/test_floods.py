@@ -10,6 +10,7 @@ import os
 import resource
 import select
 import socket
+import threading
 import time
 
 import bridge as bridge_module
@@ -112,19 +113,26 @@ def test_a_limit_met_by_surprise_is_waited_out(start_bridge, lax):
 
 
 class KeyChanger:
-    """A TLS 1.3 client by libssl itself: Python's cannot change its keys."""
+    """
+    TLS 1.3 by libssl itself: Python's cannot change its keys. A client; a server where it
+    has a certificate.
+    """
 
-    def __init__(self, port):
+    def __init__(self, connected, certificate=None):
         self._ssl = ctypes.CDLL(ctypes.util.find_library("ssl"))
-        for name in ("TLS_client_method", "SSL_CTX_new", "SSL_new"):
+        for name in ("TLS_method", "SSL_CTX_new", "SSL_new"):
             getattr(self._ssl, name).restype = ctypes.c_void_p
-        self.socket = socket.create_connection(("127.0.0.1", port))
+        self.socket = connected
         self.socket.settimeout(None)  # libssl reads and writes it, blocking
         context = ctypes.c_void_p(self._ssl.SSL_CTX_new(
-            ctypes.c_void_p(self._ssl.TLS_client_method())))
+            ctypes.c_void_p(self._ssl.TLS_method())))
+        if certificate:
+            self._ssl.SSL_CTX_use_certificate_chain_file(context, certificate.chain.encode())
+            self._ssl.SSL_CTX_use_PrivateKey_file(context, certificate.key.encode(), 1)
         self._session = ctypes.c_void_p(self._ssl.SSL_new(context))
         self._ssl.SSL_set_fd(self._session, self.socket.fileno())
-        assert self._ssl.SSL_connect(self._session) == 1
+        begin = self._ssl.SSL_accept if certificate else self._ssl.SSL_connect
+        assert begin(self._session) == 1
 
     def line(self):
         out = ctypes.create_string_buffer(1024)
@@ -143,9 +151,13 @@ class KeyChanger:
         return self._ssl.SSL_write(self._session, text, len(text)) == len(text)
 
 
+def key_changer(bridge):
+    return KeyChanger(socket.create_connection(("127.0.0.1", bridge.port("implicit"))))
+
+
 def test_a_few_key_changes_are_fine(start_bridge, lax, pki):
     bridge = start_bridge(one_worker(lax), tls=pki)
-    client = KeyChanger(bridge.port("implicit"))
+    client = key_changer(bridge)
     assert client.line().startswith(b"+OK")
     for _ in range(8):
         client.change_keys(4, wanted=1)
@@ -155,13 +167,13 @@ def test_a_few_key_changes_are_fine(start_bridge, lax, pki):
 @pytest.mark.parametrize("wanted", [0, 1])
 def test_a_flood_of_key_changes_ends_the_session(start_bridge, lax, pki, wanted):
     bridge = start_bridge(one_worker(lax), tls=pki)
-    client = KeyChanger(bridge.port("implicit"))
+    client = key_changer(bridge)
     assert client.line().startswith(b"+OK")
     client.change_keys(32, wanted)
     assert client.say(b"QUIX\r\n") and client.line().startswith(b"-ERR")
     client.change_keys(100, wanted)
     said = bridge.wait_log("TLS failed")[0]["cause"]
-    assert "changes its TLS keys over and over" in said
+    assert "changes its TLS keys or tickets over and over" in said
     bridge.wait_log("session ended", reason="TLS failed")
 
 
@@ -170,13 +182,37 @@ def test_a_flood_of_key_changes_holds_nobody_up(start_bridge, lax, pki):
     bridge = start_bridge(one_worker(lax), tls=pki)
     before = bridge.cpu_seconds()
     for _ in range(20):
-        client = KeyChanger(bridge.port("implicit"))
+        client = key_changer(bridge)
         assert client.line().startswith(b"+OK")
         client.change_keys(5000)
     bridge.wait_log("session ended", reason="TLS failed", count=20)
     assert bridge.cpu_seconds() - before < 2 * net.slow_factor()
     with bridge.client("implicit") as other:
         other.sign_in("alice")
+
+
+@pytest.mark.parametrize("times", [8, 5000])
+def test_a_server_that_changes_its_keys_over_and_over_is_left(start_bridge, lax, pki, times):
+    """It would never be done with, and the others of its worker would wait."""
+    def serve():
+        server = KeyChanger(listener.accept()[0], pki.server)
+        server.change_keys(times)
+        server.say(b"* BYE later\r\n")
+        server.line()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        threading.Thread(target=serve, daemon=True).start()
+        bridge = start_bridge(one_worker(lax, routes=[
+            {"match": "alice", "server": f"imaps://localhost:{port}", "ca-file": pki.ca},
+            {"match": "*", "server": lax.url}]))
+        with bridge.client() as client:
+            client.ok("USER alice")
+            answer = client.err("PASS secret", code="SYS/TEMP")
+        cause = bridge.reference(answer)[0]["cause"]
+        assert ("TLS keys or tickets over and over" in cause) == (times > 32), cause
+        with bridge.signed_in("bob") as other:
+            other.ok("STAT")
 
 
 # Commands ----------------------------------------------------------------------------
