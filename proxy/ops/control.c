@@ -22,6 +22,9 @@ SUSPENDS bool control_send(struct channel *channel, const struct control_message
 
 static void close_all(struct channel_descriptors *descriptors)
 {
+	if (!descriptors) {
+		return;
+	}
 	for (size_t i = 0; i < descriptors->count; i++) {
 		close(descriptors->list[i]);
 	}

@@ -58,11 +58,11 @@ static bool is_connected(int fd, const struct sockaddr_un *address)
 	       connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0;
 }
 
-/* Also by who has no room for one more. */
+/* Also by who has no room for one more, or speaks otherwise: only a refusal says no. */
 static bool is_served(const struct sockaddr_un *address)
 {
 	int fd = open_socket(SOCK_NONBLOCK);
-	const bool served = is_connected(fd, address) || errno == EAGAIN;
+	const bool served = is_connected(fd, address) || errno != ECONNREFUSED;
 
 	if (fd >= 0) {
 		close(fd);
@@ -83,8 +83,8 @@ static bool clear_name(const struct sockaddr_un *address, struct failure *failur
 				   "%s is there and is no socket", address->sun_path);
 	}
 	if (is_served(address)) {
-		return failure_set(failure, FAILURE_PERMANENT,
-				   "another popbridge serves %s", address->sun_path);
+		return failure_set(failure, FAILURE_PERMANENT, "somebody else serves %s",
+				   address->sun_path);
 	}
 	unlink(address->sun_path);
 	return true;
