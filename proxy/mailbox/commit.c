@@ -106,6 +106,8 @@ static struct imap_range extent(struct bytes set)
 struct found {
 	uint64_t marked;
 	uint64_t others;
+	uint64_t walked;
+	bool implausible;
 };
 
 static void note_found(struct update *update, const struct imap_range *within,
@@ -115,10 +117,14 @@ static void note_found(struct update *update, const struct imap_range *within,
 		range->first > within->first ? range->first : within->first,
 		range->last < within->last ? range->last : within->last,
 	};
+	const struct snapshot *snapshot = &update->maildrop->snapshot;
+	const bool any = common.first <= common.last;
+
+	found->implausible =
+		found->implausible ||
+		(any && !snapshot_may_walk(snapshot, &common, &found->walked));
 	const uint64_t marked =
-		common.first <= common.last
-			? snapshot_count_marked(&update->maildrop->snapshot, &common)
-			: 0;
+		any && !found->implausible ? snapshot_count_marked(snapshot, &common) : 0;
 
 	found->marked += marked;
 	found->others += (uint64_t)range->last - range->first + 1 - marked;
@@ -144,6 +150,10 @@ SUSPENDS static bool search(struct update *update, const char *criteria,
 	}
 	while ((step = imap_search_next(imap, &range, failure)) == IMAP_STEP) {
 		note_found(update, &within, &range, found);
+	}
+	if (step == IMAP_END && found->implausible) {
+		return failure_set(failure, FAILURE_TEMPORARY,
+				   "a search names messages over and over");
 	}
 	return step == IMAP_END;
 }
@@ -284,18 +294,20 @@ SUSPENDS static bool expunge_around(struct maildrop *maildrop, struct bytes fore
 	return restore(maildrop, foreign, expunged, failure) && expunged;
 }
 
-/* Our flags stay; the next sessions must not take them for somebody else's. */
-static void remember_leftovers(struct update *update)
+/*
+ * Our flags stay, on the marked messages up to this index; the next sessions must not
+ * take them for somebody else's.
+ */
+static void remember_leftovers(struct update *update, uint32_t end)
 {
 	update->index = 0;
-	while (next_set(update)) {
+	while (update->index < end && next_set(update)) {
 		leftovers_add(update->maildrop, buffer_bytes(&update->set));
 	}
 }
 
-static bool leave(struct update *update, struct failure *failure)
+static bool leave(struct failure *failure)
 {
-	remember_leftovers(update);
 	failure_set(
 		failure, FAILURE_TEMPORARY,
 		"the server has no UIDPLUS and others have marked messages \\Deleted: "
@@ -320,7 +332,7 @@ SUSPENDS static bool expunge_without_uidplus(struct update *update, bool *flagge
 		done = expunge_around(maildrop, buffer_bytes(&foreign), failure);
 	} else if (done) {
 		*flagged = true;
-		done = leave(update, failure);
+		done = leave(failure);
 	}
 	buffer_release(&foreign);
 	return done;
@@ -438,17 +450,26 @@ static void audit_all(struct update *update, const char *result)
 SUSPENDS static enum commit run(struct update *update)
 {
 	bool flagged = false;
+	enum commit result;
 
 	if (!maildrop_ensure_current(update->maildrop, update->failure) ||
 	    !maildrop_can_delete(update->maildrop, update->failure)) {
 		audit_all(update, "nothing sent");
 		return COMMIT_FAILED;
 	}
-	if (!flag_all(update) || !expunge_all(update, &flagged)) {
+	const bool has_flagged = flag_all(update);
+	const uint32_t flagged_end = update->index;
+
+	if (has_flagged && expunge_all(update, &flagged)) {
+		result = prove_all(update) ? COMMIT_DONE : COMMIT_FAILED;
+	} else {
+		result = flagged ? COMMIT_FLAGGED : COMMIT_FAILED;
 		audit_all(update, flagged ? "flagged" : "not proven removed");
-		return flagged ? COMMIT_FLAGGED : COMMIT_FAILED;
 	}
-	return prove_all(update) ? COMMIT_DONE : COMMIT_FAILED;
+	if (result != COMMIT_DONE && !has_uidplus(update)) {
+		remember_leftovers(update, flagged_end);
+	}
+	return result;
 }
 
 SUSPENDS enum commit commit_deletions(struct maildrop *maildrop, struct failure *failure)

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define WALKS 2 // of all messages, for one search: once would do
+
 enum pop3_unique_id_source
 snapshot_identity(const struct pop3_unique_id_template *template)
 {
@@ -161,6 +163,17 @@ uint64_t snapshot_hash(const struct snapshot *snapshot)
 		}
 	}
 	return hash;
+}
+
+bool snapshot_may_walk(const struct snapshot *snapshot, const struct imap_range *range,
+		       uint64_t *walked)
+{
+	const uint32_t end = range->last == UINT32_MAX
+				     ? snapshot->count
+				     : snapshot_place(snapshot, range->last + 1);
+
+	*walked += end - snapshot_place(snapshot, range->first);
+	return *walked <= (uint64_t)snapshot->count * WALKS;
 }
 
 uint32_t snapshot_count_marked(const struct snapshot *snapshot,

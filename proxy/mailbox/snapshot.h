@@ -106,6 +106,13 @@ size_t snapshot_unique_id(const struct snapshot *snapshot, const struct message 
 /* FNV-1a over the unique-ids of all messages not marked, for the log. */
 uint64_t snapshot_hash(const struct snapshot *snapshot);
 
+/*
+ * Before anything is done for each message of a range that a search has found. False: it
+ * names messages over and over. walked: 0 before the first.
+ */
+bool snapshot_may_walk(const struct snapshot *snapshot, const struct imap_range *range,
+		       uint64_t *walked);
+
 /* How many messages with UIDs in this range are marked. */
 uint32_t snapshot_count_marked(const struct snapshot *snapshot,
 			       const struct imap_range *range);

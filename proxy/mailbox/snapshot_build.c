@@ -43,6 +43,9 @@ static bool add_row(struct snapshot *snapshot, const struct imap_row *row,
 	if (snapshot->uidnext != 0 && row->imap_uid >= snapshot->uidnext) {
 		return true; // arrived after SELECT
 	}
+	if (snapshot->count == MESSAGES_MAX) {
+		return failure_set(failure, FAILURE_PERMANENT, "the folder is too large");
+	}
 	if (snapshot->count == snapshot->room) {
 		snapshot->room = snapshot->room > 0 ? snapshot->room * 2 : ROOM_FIRST;
 		snapshot->messages = memory_resize(
@@ -172,7 +175,9 @@ SUSPENDS static bool settle(struct snapshot *snapshot, struct imap *imap,
 			range.last = snapshot->uidnext - 1;
 		}
 		named += (uint64_t)range.last - range.first + 1;
-		listed += tick(snapshot, &range);
+		if (named <= snapshot->count) { // else they differ, and are many
+			listed += tick(snapshot, &range);
+		}
 	}
 	if (step == IMAP_FAILED) {
 		return false;
@@ -225,6 +230,8 @@ SUSPENDS bool snapshot_hide_deleted(struct snapshot *snapshot, struct imap *imap
 	const uint32_t before = snapshot->count;
 	struct imap_range range;
 	enum imap_step step;
+	uint64_t walked = 0;
+	bool plausible = true;
 
 	if (snapshot->count == 0) {
 		return true;
@@ -233,7 +240,14 @@ SUSPENDS bool snapshot_hide_deleted(struct snapshot *snapshot, struct imap *imap
 		return false;
 	}
 	while ((step = imap_search_next(imap, &range, failure)) == IMAP_STEP) {
-		tick(snapshot, &range);
+		plausible = plausible && snapshot_may_walk(snapshot, &range, &walked);
+		if (plausible) {
+			tick(snapshot, &range);
+		}
+	}
+	if (step == IMAP_END && !plausible) {
+		return failure_set(failure, FAILURE_TEMPORARY,
+				   "a search names messages over and over");
 	}
 	keep(snapshot, false);
 	snapshot->hidden = before - snapshot->count;

@@ -49,6 +49,29 @@ def test_leave_hides_what_it_flagged_and_takes_it_up_later(make_world):
     world.judge(second)
 
 
+@pytest.mark.parametrize("how", ["FIN", "RST", "NO", "BAD"])
+def test_leave_takes_up_later_what_a_failed_expunge_left_flagged(make_world, how):
+    """Its flags are nobody else's: they must not stand in the way of later sessions."""
+    world = without_uidplus(make_world, "leave")
+    user = world.new_user()
+
+    def fail(connection, tag, rest):
+        if how in ("NO", "BAD"):
+            connection.send(b"%s %s not now\r\n" % (tag, how.encode()))
+        else:
+            connection.cut(how)
+        return True
+    world.on("EXPUNGE", fail)
+    first = world.run(user)
+    assert world.fired == 1 and not first.quit_ok
+    assert world.mailbox(user).uids() == [11, 12, 15, 16]
+    world.calm()
+    second = world.run(user, delete=(12,))
+    assert second.quit_ok and world.mailbox(user).uids() == [16]
+    second.marked |= first.marked
+    world.judge(second)
+
+
 def test_careful_expunges_around_the_marks_of_others(make_world):
     world = without_uidplus(make_world, "careful")
     user = world.new_user(flagged=(12, 16))

@@ -7,6 +7,7 @@ import random
 
 import bridge as bridge_module
 import fake_imap
+import net
 import pytest
 from world import answer_properly, is_body_of, is_index
 
@@ -242,6 +243,51 @@ def test_the_work_for_an_index_grows_with_its_size_only(make_world):
     world = make_world()
     short, long = _index_time(world, 20_000), _index_time(world, 160_000)
     assert long <= max(short, 0.02) * 8 * 2.2, f"{short} s, then {long} s"
+
+
+def _list_of(connection, tag, count, exists):
+    connection.send(b"* %d EXISTS\r\n* OK [UIDVALIDITY 5] x\r\n* OK [UIDNEXT %d] x\r\n"
+                    % (exists, count + 1))
+    connection.ok(tag)
+    return True
+
+
+@pytest.mark.parametrize("asked", ["what exists", "what others deleted", "the proof"])
+def test_a_search_that_names_all_over_and_over_holds_nobody_up(make_world, asked):
+    """1 MiB of ranges, each of them the whole folder: 5,000,000,000 steps if taken."""
+    count, ranges = 40_000, b",".join([b"1:40000"] * 120_000)
+    world = make_world(capability=fake_imap.BARE if asked == "what others deleted"
+                       else fake_imap.FULL)
+    rows = b"".join(b"* %d FETCH (UID %d RFC822.SIZE 9)\r\n" % (n, n)
+                    for n in range(1, count + 1))
+
+    def fetch(connection, tag, rest):
+        connection.send(rows)
+        connection.ok(tag)
+        return True
+
+    def search(connection, tag, rest):
+        connection.send(b"* ESEARCH (TAG \"%s\") UID ALL %s\r\n" % (tag, ranges))
+        connection.ok(tag)
+        return True
+    exists = count + 1 if asked == "what exists" else count
+    world.on("SELECT", lambda connection, tag, rest: _list_of(connection, tag, count, exists))
+    world.on("UID FETCH", fetch)
+    world.on("UID SEARCH", search)
+    world.on("UID STORE", lambda connection, tag, rest: connection.ok(tag) or True)
+    world.on("UID EXPUNGE", lambda connection, tag, rest: connection.ok(tag) or True)
+    before = world.bridge.cpu_seconds()
+    with world.bridge.client() as client:
+        client.ok("USER " + world.new_user())
+        if asked == "the proof":
+            client.ok("PASS secret")
+            client.ok("DELE 1")
+            client.ok("DELE 40000")
+            client.err("QUIT", code="SYS/TEMP")
+        else:
+            client.err("PASS secret", code="SYS/TEMP")
+    assert world.bridge.cpu_seconds() - before < 2 * net.slow_factor()
+    world.check_neighbour()
 
 
 def test_bytes_of_any_kind_at_any_step_do_no_harm(make_world):
