@@ -236,6 +236,8 @@ bool answer_read_discovery(struct bytes text, struct answer_endpoints *out)
 	take_url(root, "device_authorization_endpoint", out->device);
 	take_url(root, "revocation_endpoint", out->revocation);
 	take_url(root, "userinfo_endpoint", out->userinfo);
+	out->says_issuer = json_is_true(
+		json_object_get(root, "authorization_response_iss_parameter_supported"));
 	json_decref(root);
 	return out->issuer[0] != '\0' && out->token[0] != '\0';
 }

@@ -49,6 +49,7 @@ struct answer_endpoints {
 	char device[ANSWER_URL_MAX];
 	char revocation[ANSWER_URL_MAX];
 	char userinfo[ANSWER_URL_MAX];
+	bool says_issuer; // in every answer to the browser (RFC 9207 3)
 };
 
 /* False: not JSON, or it names no issuer and token endpoint. */

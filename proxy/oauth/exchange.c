@@ -373,6 +373,11 @@ static bool is_possible(const struct asking *asking, struct failure *failure)
 				   "provider %s has no such way (no endpoint for it)",
 				   asking->provider->name);
 	}
+	if (asking->request->what == OAUTH_CODE && issuer.len == 0 &&
+	    asking->endpoints->says_issuer) {
+		return failure_set(failure, FAILURE_PERMANENT,
+				   "the answer does not say whose it is (RFC 9207)");
+	}
 	if (issuer.len > 0 && *ours && !answer_is_issuer(ours, issuer)) {
 		return failure_set(failure, FAILURE_PERMANENT,
 				   "the answer is another issuer's (RFC 9207)");

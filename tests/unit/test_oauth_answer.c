@@ -217,6 +217,13 @@ static void test_discovery_names_the_endpoints(void **state)
 	assert_string_equal(found->token, "https://p.example/token");
 	assert_string_equal(found->device, "https://p.example/device/auth");
 	assert_string_equal(found->revocation, "");
+	assert_false(found->says_issuer);
+	assert_true(answer_read_discovery(
+		bytes_of("{\"issuer\":\"https://p.example\",\"token_endpoint\":"
+			 "\"https://p.example/token\","
+			 "\"authorization_response_iss_parameter_supported\":true}"),
+		found));
+	assert_true(found->says_issuer);
 	assert_false(answer_read_discovery(bytes_of("{\"issuer\":\"x\"}"), found));
 	free(found);
 }
