@@ -30,6 +30,24 @@ bool base64_encode(struct bytes raw, struct buffer *out)
 	return true;
 }
 
+bool base64_encode_url(struct bytes raw, struct buffer *out)
+{
+	const size_t before = out->len;
+
+	if (!base64_encode(raw, out)) {
+		return false;
+	}
+	while (out->len > before && out->data[out->len - 1] == '=') {
+		out->len--;
+	}
+	for (size_t i = before; i < out->len; i++) {
+		char *c = &out->data[i];
+
+		*c = *c == '+' ? '-' : *c == '/' ? '_' : *c;
+	}
+	return true;
+}
+
 /* The octets padding stands for: "xx==" lacks 2, "xxx=" 1, "xxxx" 0. */
 static size_t count_padding(struct bytes text)
 {

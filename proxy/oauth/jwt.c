@@ -16,30 +16,11 @@
 #define EARLIER_S 60       // begun before: the provider's clock may be behind
 #define SIGNATURE_MAX 1024 // RSA of 8192 bits
 
-/* base64url without padding (RFC 7515 2). */
-static bool append_url(struct bytes raw, struct buffer *out)
-{
-	const size_t before = out->len;
-
-	if (!base64_encode(raw, out)) {
-		return false;
-	}
-	while (out->len > before && out->data[out->len - 1] == '=') {
-		out->len--;
-	}
-	for (size_t i = before; i < out->len; i++) {
-		char *c = &out->data[i];
-
-		*c = *c == '+' ? '-' : *c == '/' ? '_' : *c;
-	}
-	return true;
-}
-
 /* Steals the object. */
 static bool append_json(json_t *object, struct buffer *out)
 {
 	char *text = json_dumps(object, JSON_COMPACT | JSON_SORT_KEYS);
-	const bool done = text && append_url(bytes_of(text), out);
+	const bool done = text && base64_encode_url(bytes_of(text), out);
 
 	free(text);
 	json_decref(object);
@@ -76,7 +57,8 @@ static bool append_header(struct bytes certificate_pem, struct buffer *out,
 		}
 		X509_free(certificate);
 		buffer_init(&thumbprint, 2 * sizeof(digest));
-		append_url((struct bytes){ (const char *)digest, len }, &thumbprint);
+		base64_encode_url((struct bytes){ (const char *)digest, len },
+				  &thumbprint);
 		json_object_set_new(header, "x5t#S256",
 				    json_stringn(thumbprint.data, thumbprint.len));
 		buffer_release(&thumbprint);
@@ -102,7 +84,7 @@ static bool append_claims(const struct jwt_claims *claims, struct buffer *out,
 				   "the assertion's texts are not UTF-8");
 	}
 	buffer_init(&id, 2 * sizeof(random));
-	append_url((struct bytes){ (const char *)random, sizeof(random) }, &id);
+	base64_encode_url((struct bytes){ (const char *)random, sizeof(random) }, &id);
 	json_object_set_new(object, "jti", json_stringn(id.data, id.len));
 	buffer_release(&id);
 	if (claims->subject) {
@@ -143,7 +125,7 @@ static bool append_signature(struct bytes signed_text, struct bytes key_pem,
 			       (const unsigned char *)signed_text.at,
 			       signed_text.len) == 1 &&
 		buffer_append(out, bytes_of(".")) &&
-		append_url((struct bytes){ (const char *)signature, len }, out);
+		base64_encode_url((struct bytes){ (const char *)signature, len }, out);
 
 	EVP_MD_CTX_free(context);
 	EVP_PKEY_free(key);
