@@ -101,8 +101,9 @@ void privilege_never_gain(void)
 void privilege_lend(void)
 {
 	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-	if (geteuid() != 0) { // fails, and nothing is lost, where we have none to lend
-		prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_DAC_READ_SEARCH, 0, 0);
+	for (size_t i = 0; geteuid() != 0 && i < KEPT; i++) {
+		/* Fails, and nothing is lost, where we have none to lend. */
+		prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, kept[i], 0, 0);
 	}
 }
 

@@ -31,7 +31,8 @@ bool privilege_become(const struct privilege_user *user, struct failure *failure
 /* No program that this process runs is more than it is itself; call at start. */
 void privilege_never_gain(void);
 
-/* In a child, before its exec: a role may read files. System calls only. */
+/* In a child, before its exec: until privilege_forget() a role may read files and bind
+ * low ports. System calls only. */
 void privilege_lend(void);
 
 /* This process itself becomes another program: what it may do is kept, or no more. */

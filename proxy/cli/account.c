@@ -417,6 +417,9 @@ static const struct action {
 	{ "consent", "USER", false, consent_options, account_consent,
 	  "Shows what to type in at the provider (device flow), and waits until the "
 	  "person has consented; or stores a refresh token." },
+	{ "invite", "USER", false, common_options, account_invite,
+	  "Makes a link for USER's owner to the consent page (consent in the "
+	  "configuration): good once, and for a time. A new one ends the one before." },
 	{ "export", "FILE", true, export_options, account_export,
 	  "Writes all accounts, without secrets, as JSON or CSV." },
 	{ "import", "FILE", true, common_options, account_import,

@@ -4,7 +4,7 @@
  * account.c           the actions and their options
  * account_show.c      list, show, export
  * account_password.c  device passwords
- * account_consent.c   consent by the device flow
+ * account_consent.c   consent by the device flow, or an invitation to the page
  * account_import.c    many at once, from CSV or JSON
  */
 #ifndef PROXY_CLI_ACCOUNT_H
@@ -48,6 +48,7 @@ int account_show(struct enquiry *enquiry, const struct account_arguments *argume
 int account_export(struct enquiry *enquiry, const struct account_arguments *arguments);
 int account_password(struct enquiry *enquiry, const struct account_arguments *arguments);
 int account_consent(struct enquiry *enquiry, const struct account_arguments *arguments);
+int account_invite(struct enquiry *enquiry, const struct account_arguments *arguments);
 int account_import(struct enquiry *enquiry, const struct account_arguments *arguments);
 
 /* Asks what has no rows but the end. Prints the failure. False: failed. */

@@ -1,5 +1,6 @@
 /*
- * `popbridge account consent`: the device flow (RFC 8628) at a terminal.
+ * `popbridge account consent`: the device flow (RFC 8628) at a terminal; and `popbridge
+ * account invite`: a link to the consent page.
  */
 #include "proxy/cli/account.h"
 #include "proxy/cli/output.h"
@@ -95,6 +96,46 @@ static int run_flow(struct enquiry *enquiry, const struct account_arguments *arg
 		}
 		if (row.type == ADMIN_CODE) {
 			show_code(arguments, &row);
+		}
+	}
+	return output_failure(&failure);
+}
+
+static void show_link(const struct account_arguments *arguments,
+		      const struct admin_message *row)
+{
+	char until[OUTPUT_TIME_MAX];
+
+	output_time(row->number[ADMIN_UNTIL_S], until);
+	if (arguments->json) {
+		printf("{\"url\":");
+		output_json(stdout, row->text[ADMIN_URL]);
+		printf(",\"until\":\"%s\"}\n", until);
+		return;
+	}
+	printf("Send this link to the owner of %s, and to nobody else:\n\n    ",
+	       arguments->user);
+	output_text(stdout, row->text[ADMIN_URL]);
+	printf("\n\nIt is good once, until %s. The owner signs in with the provider "
+	       "there, and gets\nthe settings and a password for the device.\n",
+	       until);
+}
+
+int account_invite(struct enquiry *enquiry, const struct account_arguments *arguments)
+{
+	struct admin_message row = { .type = ADMIN_INVITE };
+	struct failure failure;
+
+	row.text[ADMIN_USER] = bytes_of(arguments->user);
+	if (!enquiry_ask(enquiry, &row, &failure)) {
+		return output_failure(&failure);
+	}
+	while (enquiry_next(enquiry, &row, &failure)) {
+		if (row.type == ADMIN_END) {
+			return 0;
+		}
+		if (row.type == ADMIN_INVITATION) {
+			show_link(arguments, &row);
 		}
 	}
 	return output_failure(&failure);

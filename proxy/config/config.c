@@ -132,6 +132,10 @@ void config_free(struct config *config)
 		free(config->web.host_names[i]);
 	}
 	free(config->web.host_names);
+	free(config->consent.url);
+	free(config->consent.certificate);
+	free(config->consent.key);
+	free(config->consent.pop3_host);
 	for (size_t i = 0; i < config->log_trace_count; i++) {
 		free(config->log_trace[i]);
 	}

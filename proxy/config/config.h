@@ -120,6 +120,18 @@ struct config_web {
 	size_t host_name_count;
 };
 
+/* The page where invited people consent by themselves, over HTTPS. */
+struct config_consent {
+	bool wanted;
+	struct address address; // "0.0.0.0:8443"
+	char *url;              // "https://pop.example.com:8443": its origin, no path
+	char *certificate, *key;
+	char *pop3_host; // what devices are told
+	uint16_t pop3_port;
+	enum config_tls pop3_tls;
+	uint64_t invitation_ms; // 72h: how long a link is good
+};
+
 struct config {
 	struct config_listener *listeners;
 	size_t listener_count;
@@ -145,6 +157,7 @@ struct config {
 	char **log_trace; // patterns of users whose dialogue is logged
 	size_t log_trace_count;
 	struct config_web web;
+	struct config_consent consent;
 };
 
 /*

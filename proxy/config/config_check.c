@@ -266,6 +266,7 @@ struct config *config_check(const struct config_raw *raw, const char *name,
 	config_check_limits(&check, raw->limits, &config->limits);
 	config_check_log(&check, raw->log, config);
 	config_check_web(&check, raw->web, config);
+	config_check_consent(&check, raw->consent, config);
 	if (errors->count > 0) {
 		config_free(config);
 		return NULL;

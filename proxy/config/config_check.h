@@ -56,6 +56,10 @@ void config_check_log(struct config_check *check, const struct config_raw_log *r
 void config_check_web(struct config_check *check, const struct config_raw_web *raw,
 		      struct config *config);
 
+/* NULL: no page. After the listeners and the providers. */
+void config_check_consent(struct config_check *check,
+			  const struct config_raw_consent *raw, struct config *config);
+
 void config_check_providers(struct config_check *check,
 			    const struct config_raw_provider *raw, unsigned count,
 			    struct config *config);

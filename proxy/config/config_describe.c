@@ -235,6 +235,27 @@ static void describe_limits(const struct config_limits *limits, struct buffer *o
 	buffer_printf(out, "\n");
 }
 
+static void describe_consent(const struct config_consent *consent, struct buffer *out)
+{
+	static const char *const tls[] = {
+		[CONFIG_TLS_NONE] = "without TLS",
+		[CONFIG_TLS_STARTTLS] = "with STARTTLS",
+		[CONFIG_TLS_IMPLICIT] = "with TLS",
+	};
+	char host[ADDRESS_TEXT_MAX];
+
+	if (!consent->wanted) {
+		return;
+	}
+	address_text(&consent->address, host);
+	buffer_printf(out,
+		      "consent: %s/, at %s port %u; redirect URI at the provider: "
+		      "%s/callback\n"
+		      "  devices are told: POP3 server %s, port %u, %s\n",
+		      consent->url, host, address_port(&consent->address), consent->url,
+		      consent->pop3_host, consent->pop3_port, tls[consent->pop3_tls]);
+}
+
 static void describe_web(const struct config_web *web, struct buffer *out)
 {
 	char host[ADDRESS_TEXT_MAX];
@@ -351,5 +372,6 @@ void config_describe(const struct config *config, struct buffer *out)
 		      levels[config->log_level], addresses[config->log_addresses]);
 	describe_trace(config, out);
 	describe_web(&config->web, out);
+	describe_consent(&config->consent, out);
 	describe_notes(config, out);
 }

@@ -75,6 +75,10 @@ struct config_raw_web {
 	unsigned host_names_count;
 };
 
+struct config_raw_consent {
+	char *address, *url, *certificate, *key, *pop3_server, *invitation_life;
+};
+
 struct config_raw {
 	struct config_raw_listener *listen;
 	unsigned listen_count;
@@ -90,6 +94,7 @@ struct config_raw {
 	struct config_raw_limits *limits;
 	struct config_raw_log *log;
 	struct config_raw_web *web;
+	struct config_raw_consent *consent;
 };
 
 /*

@@ -158,6 +158,16 @@ static const cyaml_schema_field_t web_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t consent_fields[] = {
+	TEXT("address", config_raw_consent, address),
+	TEXT("url", config_raw_consent, url),
+	TEXT("certificate", config_raw_consent, certificate),
+	TEXT("key", config_raw_consent, key),
+	TEXT("pop3-server", config_raw_consent, pop3_server),
+	TEXT("invitation-life", config_raw_consent, invitation_life),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t top_fields[] = {
 	LIST("listen", config_raw, listen, &listener_entry, LIST_MAX),
 	SECTION("tls", tls, tls_fields),
@@ -172,6 +182,7 @@ static const cyaml_schema_field_t top_fields[] = {
 	SECTION("limits", limits, limits_fields),
 	SECTION("log", log, log_fields),
 	SECTION("web", web, web_fields),
+	SECTION("consent", consent, consent_fields),
 	CYAML_FIELD_END,
 };
 

@@ -35,6 +35,7 @@ static const struct shape shapes[ADMIN_TYPES] = {
 	[ADMIN_REMOVE_DEVICE] = { true, NUMBER(ID), TEXT(USER) },
 	[ADMIN_CONSENT] = { true, 0, TEXT(USER) },
 	[ADMIN_GRANT] = { true, 0, TEXT(USER) | TEXT(SECRET) },
+	[ADMIN_INVITE] = { true, 0, TEXT(USER) },
 	[ADMIN_REKEY] = { true, 0, TEXT(SECRET) },
 	[ADMIN_REGISTERED] = { false,
 			       NUMBER(TYPE) | NUMBER(HAS_SECRET) | NUMBER(STATE) |
@@ -48,6 +49,7 @@ static const struct shape shapes[ADMIN_TYPES] = {
 	[ADMIN_CODE] = { false, NUMBER(UNTIL_S),
 			 TEXT(URL) | TEXT(URL_COMPLETE) | TEXT(USER_CODE) },
 	[ADMIN_PENDING] = { false, 0, 0 },
+	[ADMIN_INVITATION] = { false, NUMBER(UNTIL_S), TEXT(URL) },
 	[ADMIN_END] = { false, NUMBER(COUNT), 0 },
 	[ADMIN_FAILED] = { false, NUMBER(KIND), TEXT(CAUSE) | TEXT(ADVICE) },
 	[ADMIN_SERVICE] = { false, 0, TEXT(ADDRESS) | TEXT(VERSION) },

@@ -57,8 +57,12 @@ enum admin_type {
 	ADMIN_ACCEPT_UNIQUE_IDS, // DIGEST: of the configuration that may change them
 	/* a row */
 	ADMIN_UNIQUE_IDS, // what an account's are made by
+	/* asked */
+	ADMIN_INVITE, // USER -> INVITATION: to the consent page
+	/* a row */
+	ADMIN_INVITATION, // URL, UNTIL_S: a link
 };
-#define ADMIN_TYPES (ADMIN_UNIQUE_IDS + 1)
+#define ADMIN_TYPES (ADMIN_INVITATION + 1)
 
 enum admin_number {
 	ADMIN_COUNT,

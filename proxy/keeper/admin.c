@@ -10,6 +10,7 @@
 
 #include "proxy/base/log.h"
 #include "proxy/base/memory.h"
+#include "proxy/keeper/page.h"
 #include "proxy/rt/local.h"
 
 #include <stdlib.h>
@@ -175,6 +176,7 @@ void keeper_describe(struct keeper *keeper, const struct config *config)
 	struct admin *admin = keeper->admin;
 
 	tokens_configure(keeper->tokens, config);
+	page_configure(keeper->page, config);
 	if (!admin) {
 		return;
 	}

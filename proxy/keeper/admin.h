@@ -75,6 +75,7 @@ SUSPENDS bool admin_answer_accounts(struct admin_client *client,
 				    const struct admin_message *message);
 void admin_drop_collected(struct admin_client *client);
 SUSPENDS bool admin_consent(struct admin_client *client, struct bytes user);
+SUSPENDS bool admin_invite(struct admin_client *client, struct bytes user);
 SUSPENDS bool admin_grant(struct admin_client *client, struct bytes user,
 			  struct bytes refresh_token);
 

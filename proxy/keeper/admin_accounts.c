@@ -4,6 +4,7 @@
 #include "proxy/base/log.h"
 #include "proxy/base/memory.h"
 #include "proxy/keeper/admin.h"
+#include "proxy/keeper/page.h"
 #include "proxy/keeper/proof.h"
 
 #include <inttypes.h>
@@ -350,6 +351,7 @@ SUSPENDS static bool registered_anew(struct admin_client *client,
 
 	if (saved) {
 		prover_forget(client->keeper->prover);
+		page_forget(client->keeper->page, bytes_of(registered->account));
 		log_say(LOG_INFO, "account saved", "%s, mailbox %s", registered->account,
 			registered->mailbox);
 	}
@@ -460,6 +462,7 @@ SUSPENDS static bool unregister(struct admin_client *client, struct bytes user)
 	}
 	removed = registry_remove(client->keeper->store, bytes_of(registered.account));
 	prover_forget(client->keeper->prover);
+	page_forget(client->keeper->page, bytes_of(registered.account));
 	keeper_tell_apop(client->keeper);
 	if (removed) {
 		log_say(LOG_INFO, "account removed", "%s", registered.account);
@@ -536,6 +539,9 @@ SUSPENDS bool admin_answer_accounts(struct admin_client *client,
 	}
 	if (message->type == ADMIN_CONSENT) {
 		return admin_consent(client, user);
+	}
+	if (message->type == ADMIN_INVITE) {
+		return admin_invite(client, user);
 	}
 	if (message->type == ADMIN_GRANT) {
 		return admin_grant(client, user, message->text[ADMIN_SECRET]);

@@ -303,6 +303,7 @@ SUSPENDS bool admin_answer(struct admin_client *client,
 	case ADMIN_REMOVE_DEVICE:
 	case ADMIN_CONSENT:
 	case ADMIN_GRANT:
+	case ADMIN_INVITE:
 	case ADMIN_REKEY:
 		return admin_answer_accounts(client, message);
 	case ADMIN_ASK_UNIQUE_IDS:
@@ -322,6 +323,7 @@ SUSPENDS bool admin_answer(struct admin_client *client,
 	case ADMIN_DEVICE:
 	case ADMIN_CODE:
 	case ADMIN_PENDING:
+	case ADMIN_INVITATION:
 		return false; // answers; the decoder takes none from here
 	}
 	return false;

@@ -1,17 +1,18 @@
 /*
- * A person's consent by the device flow (RFC 8628), and a refresh token that somebody has
- * got elsewhere.
+ * A person's consent by the device flow (RFC 8628), a refresh token that somebody has got
+ * elsewhere, and an invitation to the consent page.
  *
  * All goes well: the provider gives a code, the operator's command shows it, the person
- * types it in at the provider, and the token that comes of it is the account's. Somebody
- * else signed in there: the token is taken back and not stored.
+ * types it in at the provider, and the token that comes of it is the account's, where it
+ * is the right person's (grant.h).
  */
 #include "proxy/base/log.h"
 #include "proxy/base/memory.h"
 #include "proxy/keeper/admin.h"
+#include "proxy/keeper/grant.h"
+#include "proxy/keeper/page.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #define ASK_MS 45000
 #define INTERVAL_S 5 // RFC 8628 3.2
@@ -27,104 +28,6 @@ struct consent {
 	uint64_t until_ms;
 	bool by_operator; // who pasted a token knows whose it is
 };
-
-/* ASCII letters in any case: mail addresses at providers are. */
-static bool is_same_person(struct bytes a, struct bytes b)
-{
-	struct buffer one, two;
-	bool same;
-
-	buffer_init(&one, REGISTRY_TEXT_MAX);
-	buffer_init(&two, REGISTRY_TEXT_MAX);
-	same = registry_canonical(a, &one) && registry_canonical(b, &two) &&
-	       bytes_equal(buffer_bytes(&one), buffer_bytes(&two));
-	buffer_release(&one);
-	buffer_release(&two);
-	return same;
-}
-
-/* signs-in-as, the mailbox where that is not said, or a listed alias. */
-static bool may_consent(const struct registered *registered, struct bytes identity)
-{
-	struct bytes rest = bytes_of(registered->aliases);
-
-	if (is_same_person(identity,
-			   bytes_of(*registered->signs_in_as ? registered->signs_in_as
-							     : registered->mailbox))) {
-		return true;
-	}
-	while (rest.len > 0) {
-		const char *end = memchr(rest.at, '\n', rest.len);
-		const size_t len = end ? (size_t)(end - rest.at) : rest.len;
-
-		if (is_same_person(identity, (struct bytes){ rest.at, len })) {
-			return true;
-		}
-		bytes_skip(&rest, len + 1);
-	}
-	return false;
-}
-
-SUSPENDS static void take_back(struct admin_client *client,
-			       const struct registered *registered,
-			       struct bytes refresh_token)
-{
-	struct oauth_request request = { .what = OAUTH_REVOKE,
-					 .provider = bytes_of(registered->provider),
-					 .secret = refresh_token };
-	struct failure ignored;
-
-	if (refresh_token.len > 0) {
-		tokens_answer_free(tokens_ask(client->keeper->tokens, &request,
-					      loop_deadline_ms(ASK_MS), &ignored));
-	}
-}
-
-/* The provider's word on who consented, where it gives one. */
-static bool is_right_person(const struct consent *consent,
-			    const struct oauth_reply *reply)
-{
-	const struct config_provider *provider = config_provider_named(
-		consent->client->config, bytes_of(consent->registered.provider));
-	const bool tells = provider && provider->identity_claim;
-
-	if (reply->identity.len == 0) {
-		/* Then the IMAP server's word has to do: it takes no other's token. */
-		return !tells || consent->by_operator;
-	}
-	return may_consent(&consent->registered, reply->identity);
-}
-
-SUSPENDS static bool take_consent(struct consent *consent,
-				  const struct oauth_reply *reply,
-				  struct failure *failure)
-{
-	const struct registered *registered = &consent->registered;
-
-	if (reply->refresh_token.len == 0) {
-		return failure_set(
-			failure, FAILURE_PERMANENT,
-			"the provider gave no refresh token: consent would end "
-			"within the hour; its scope needs offline access");
-	}
-	if (is_right_person(consent, reply)) {
-		return tokens_grant(consent->client->keeper->tokens,
-				    bytes_of(registered->account), reply, failure);
-	}
-	take_back(consent->client, registered, reply->refresh_token);
-	tokens_kept(consent->client->keeper->tokens, reply);
-	if (reply->identity.len == 0) {
-		return failure_set(failure, FAILURE_PERMANENT,
-				   "the provider does not say who consented; its scope "
-				   "needs openid and email");
-	}
-	return failure_set(
-		failure, FAILURE_PERMANENT,
-		"%.*s consented, not %s: nothing was stored (see --signs-in-as "
-		"and --alias of popbridge account change)",
-		(int)reply->identity.len, reply->identity.at,
-		*registered->signs_in_as ? registered->signs_in_as : registered->mailbox);
-}
 
 static bool is_waiting(const struct oauth_reply *reply)
 {
@@ -166,9 +69,9 @@ SUSPENDS static bool end_with(struct consent *consent, const struct oauth_reply 
 	struct failure failure;
 
 	if (reply->verdict == OAUTH_GRANTED) {
-		if (take_consent(consent, reply, &failure)) {
-			log_say(LOG_INFO, "consent given", "for account %s",
-				consent->registered.account);
+		if (grant_take(consent->client->keeper->tokens, consent->client->config,
+			       &consent->registered, consent->by_operator, reply,
+			       &failure) == GRANT_TAKEN) {
 			return admin_end(consent->client, 1);
 		}
 	} else {
@@ -305,6 +208,30 @@ SUSPENDS bool admin_consent(struct admin_client *client, struct bytes user)
 	goes_on = run_flow(&consent);
 	secret_release(&consent.device_code);
 	registered_release(&consent.registered);
+	return goes_on;
+}
+
+SUSPENDS bool admin_invite(struct admin_client *client, struct bytes user)
+{
+	struct admin_message row = { .type = ADMIN_INVITATION };
+	struct registered registered = { 0 };
+	struct failure failure;
+	struct buffer url;
+	bool goes_on;
+
+	if (!find_oauth(client, user, &registered, &failure) ||
+	    !vault_can_seal(client->keeper->vault, &failure) ||
+	    !page_invite(client->keeper->page, bytes_of(registered.account), &url,
+			 &row.number[ADMIN_UNTIL_S], &failure)) {
+		registered_release(&registered);
+		return admin_fail(client, &failure);
+	}
+	log_say(LOG_INFO, "invitation made", "for account %s", registered.account);
+	row.text[ADMIN_URL] = buffer_bytes(&url);
+	goes_on = admin_say(client, &row) && admin_end(client, 1);
+	memory_wipe(url.data, url.len);
+	buffer_release(&url);
+	registered_release(&registered);
 	return goes_on;
 }
 

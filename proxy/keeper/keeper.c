@@ -13,6 +13,7 @@
 #include "proxy/base/memory.h"
 #include "proxy/keeper/admin.h"
 #include "proxy/keeper/keeper_internal.h"
+#include "proxy/keeper/page.h"
 #include "proxy/keeper/proof.h"
 
 #include <stdlib.h>
@@ -519,6 +520,7 @@ bool keeper_use_accounts(struct keeper *keeper, const struct config *config,
 	store_key(keeper->store, "device key", key);
 	keeper->tokens = tokens_new(keeper->store, keeper->vault, config);
 	keeper->prover = prover_new(keeper, key);
+	keeper->page = page_new(keeper, config);
 	memory_wipe(key, sizeof(key));
 	return true;
 }
@@ -526,6 +528,11 @@ bool keeper_use_accounts(struct keeper *keeper, const struct config *config,
 SUSPENDS void keeper_ask_for_tokens(struct keeper *keeper, int fd)
 {
 	tokens_connect(keeper->tokens, fd);
+}
+
+SUSPENDS void keeper_serve_page(struct keeper *keeper, int fd)
+{
+	page_connect(keeper->page, fd);
 }
 
 void keeper_limit(struct keeper *keeper, const struct config_limits *limits)
@@ -548,6 +555,7 @@ static SUSPENDS void settle(struct keeper *keeper)
 	task_cancel(keeper->ticker);
 	task_join(keeper->ticker);
 	join_leaving(keeper);
+	page_free(keeper->page);
 	prover_free(keeper->prover);
 	tokens_free(keeper->tokens);
 	vault_close(keeper->vault);

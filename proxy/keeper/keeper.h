@@ -53,6 +53,10 @@ bool keeper_judge_at(const char *state_directory, const struct config *config,
 /* The oauth role is at the other end (taken over). */
 SUSPENDS void keeper_ask_for_tokens(struct keeper *keeper, int fd);
 
+/* The web role is at the other end (taken over): it asks for people at the consent page.
+ */
+SUSPENDS void keeper_serve_page(struct keeper *keeper, int fd);
+
 /*
  * A worker is at the other end of this descriptor (taken over): served by a task of its
  * own. All workers that live when the keeper starts have to be given to it before the

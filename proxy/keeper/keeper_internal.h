@@ -67,9 +67,10 @@ struct keeper {
 	struct gate declared; // undeclared fell
 	struct task *ticker;
 	struct admin *admin; // NULL: no control socket
-	struct vault *vault; // registered accounts: this and the next two
+	struct vault *vault; // registered accounts: this and the next three
 	struct tokens *tokens;
 	struct prover *prover;
+	struct page *page;
 	struct consents consents;
 	bool has_accepted; // other unique-ids, by the configuration of this digest
 	uint64_t accepted;

@@ -7,6 +7,7 @@
 #include <sys/random.h>
 
 #define GROUP 4
+#define TOKEN_LETTERS 48 // a PKCE verifier has 43 at least (RFC 7636 4.1)
 
 struct alphabet {
 	const char *letters;
@@ -31,6 +32,17 @@ static char random_letter(const struct alphabet *alphabet)
 		}
 	} while (octet >= limit);
 	return alphabet->letters[octet % alphabet->count];
+}
+
+void password_make_token(struct secret *out)
+{
+	char text[TOKEN_LETTERS];
+
+	for (size_t i = 0; i < sizeof(text); i++) {
+		text[i] = random_letter(&typeable);
+	}
+	secret_set(out, (struct bytes){ text, sizeof(text) });
+	memory_wipe(text, sizeof(text));
 }
 
 void password_generate(bool digits, struct secret *out)

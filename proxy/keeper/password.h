@@ -22,6 +22,9 @@
  */
 void password_generate(bool digits, struct secret *out);
 
+/* A secret that nobody types, for links and cookies: 48 letters and digits, 237 bits. */
+void password_make_token(struct secret *out);
+
 /*
  * The keyed hash of a generated password. Case, hyphens and blanks do not count: people
  * type them.

@@ -124,6 +124,21 @@ bool device_set_proof(struct store *store, struct bytes account, uint32_t id,
 /* Is there any of kind DEVICE_APOP? */
 bool device_any_apop(struct store *store);
 
+/*
+ * An account's invitation to the consent page, by a hash of its secret: one at a time, so
+ * a new one ends the one before. False: not written.
+ */
+bool invitation_put(struct store *store, struct bytes account,
+		    const unsigned char hash[STORE_KEY_BYTES], uint64_t until_s);
+
+/* Whose it is (canonical). False: there is none, or its time is over. */
+bool invitation_find(struct store *store, const unsigned char hash[STORE_KEY_BYTES],
+		     uint64_t now_s, struct buffer *account);
+
+/* It is good no more, and that is on the disk. False: it was not there, or not written.
+ */
+bool invitation_take(struct store *store, const unsigned char hash[STORE_KEY_BYTES]);
+
 /* Collected, like statistics. */
 void device_used(struct store *store, struct bytes account, uint32_t id,
 		 const unsigned char address[KEEPER_ADDRESS_BYTES], uint64_t now_s);

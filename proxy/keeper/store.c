@@ -55,6 +55,7 @@ static const struct store_sql *const subjects[STORE_SUBJECTS] = {
 	[STORE_VAULT] = &store_vault_sql,
 	[STORE_REGISTRY] = &store_registry_sql,
 	[STORE_DEVICES] = &store_devices_sql,
+	[STORE_INVITATIONS] = &store_invitations_sql,
 };
 
 bool store_commit(struct store *store)

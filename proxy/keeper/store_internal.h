@@ -11,6 +11,7 @@
  * store_unique_ids.c  what unique-ids of accounts are made by
  * store_registry.c    registered accounts: where their mail is, how they sign in there
  * store_devices.c     device passwords
+ * store_invitations.c invitations to the consent page
  * vault.c             sealed secrets, and the keys that open them
  * store_forget.c      what goes: on request and with time
  * store_schema.c      the tables, version by version
@@ -36,6 +37,7 @@ enum store_subject {
 	STORE_VAULT,
 	STORE_REGISTRY,
 	STORE_DEVICES,
+	STORE_INVITATIONS,
 	STORE_SUBJECTS
 };
 
@@ -56,6 +58,7 @@ extern const struct store_sql store_forget_sql;
 extern const struct store_sql store_vault_sql;
 extern const struct store_sql store_registry_sql;
 extern const struct store_sql store_devices_sql;
+extern const struct store_sql store_invitations_sql;
 
 struct store {
 	sqlite3 *db;

@@ -8,7 +8,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { FIND, NEXT, COUNT, NEEDED, ENDING, SAVE, REMOVE, REMOVE_DEVICES, ROLLBACK };
+enum {
+	FIND,
+	NEXT,
+	COUNT,
+	NEEDED,
+	ENDING,
+	SAVE,
+	REMOVE,
+	REMOVE_DEVICES,
+	REMOVE_INVITATION,
+	ROLLBACK
+};
 
 #define COLUMNS                                                                          \
 	"account, route, mailbox, signs_in_as, aliases, kind, provider, version, "       \
@@ -29,6 +40,7 @@ static const char *const sql[] = {
 		 ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
 	[REMOVE] = "DELETE FROM registered WHERE account = ?",
 	[REMOVE_DEVICES] = "DELETE FROM device_passwords WHERE account = ?",
+	[REMOVE_INVITATION] = "DELETE FROM invitations WHERE account = ?",
 	[ROLLBACK] = "ROLLBACK",
 };
 
@@ -189,12 +201,16 @@ static bool put(struct store *store, const struct registered *registered)
 
 static bool take_out(struct store *store, struct bytes account)
 {
-	sqlite3_stmt *remove = store_writing(store, STORE_REGISTRY, REMOVE);
-	sqlite3_stmt *devices = store_statement(store, STORE_REGISTRY, REMOVE_DEVICES);
+	static const unsigned all[] = { REMOVE, REMOVE_DEVICES, REMOVE_INVITATION };
+	bool done = true;
 
-	store_bind(remove, 1, account);
-	store_bind(devices, 1, account);
-	return store_run(store, remove) && store_run(store, devices);
+	for (size_t i = 0; i < sizeof(all) / sizeof(*all) && done; i++) {
+		sqlite3_stmt *remove = store_writing(store, STORE_REGISTRY, all[i]);
+
+		store_bind(remove, 1, account);
+		done = store_run(store, remove);
+	}
+	return done;
 }
 
 bool registry_begin(struct store *store)

@@ -82,6 +82,10 @@ static const char *const steps[] = {
 	" routed_as BLOB NOT NULL, template BLOB NOT NULL, last_s INTEGER NOT NULL,"
 	" PRIMARY KEY(account, folder)) WITHOUT ROWID;"
 	"CREATE INDEX unique_ids_by_age ON unique_ids(last_s);",
+	/* 5: invitations to the consent page. */
+	"CREATE TABLE invitations(account BLOB PRIMARY KEY,"
+	" hash BLOB NOT NULL UNIQUE,"
+	" until_s INTEGER NOT NULL) WITHOUT ROWID;",
 };
 
 const struct store_schema store_schema = { steps, sizeof(steps) / sizeof(*steps) };

@@ -34,6 +34,7 @@ enum control_type {
 	CONTROL_JUDGE,  // descriptors: a configuration's text, and a channel: may the
 			// keeper's accounts have it? -> one packet over that channel,
 			// CONTROL_YES or CONTROL_NO and why not
+	CONTROL_PAGE,   // the same with the web role, for the consent page
 };
 
 #define CONTROL_YES 'y'

@@ -74,6 +74,8 @@ SUSPENDS static void obey(struct role *role, struct keeper *keeper)
 			keeper_serve(keeper, descriptors->list[0]);
 		} else if (message.type == CONTROL_TOKENS && descriptors->count == 1) {
 			keeper_ask_for_tokens(keeper, descriptors->list[0]);
+		} else if (message.type == CONTROL_PAGE && descriptors->count == 1) {
+			keeper_serve_page(keeper, descriptors->list[0]);
 		} else if (message.type == CONTROL_SETTING && descriptors->count == 1) {
 			take_setting(role, keeper, descriptors->list[0]);
 		} else if (message.type == CONTROL_JUDGE && descriptors->count == 2) {

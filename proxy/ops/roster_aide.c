@@ -13,32 +13,45 @@ static bool is_wanted(const struct aide *aide)
 {
 	const struct config *config = aide->roster->setting.config;
 
-	return aide == &aide->roster->web ? config->web.wanted
+	return aide == &aide->roster->web ? config->web.wanted || config->consent.wanted
 					  : config->provider_count > 0;
 }
 
 /*
- * Keeper and oauth role get a channel between them, whichever of the two is new. What the
- * last channel had not carried is asked, or told, again.
+ * Keeper and aide get a channel between them, whichever of the two is new. What the last
+ * channel had not carried is asked, or told, again.
  */
-SUSPENDS void roster_introduce_oauth(struct roster *roster)
+SUSPENDS static void introduce(struct roster *roster, const struct aide *aide,
+			       enum control_type type)
 {
-	const struct control_message message = { .type = CONTROL_TOKENS };
+	const struct control_message message = { .type = type };
 	struct channel_descriptors one = { .count = 1 };
 	struct failure ignored;
 	int ends[2];
 
-	if (!roster->keeper || !roster->oauth.process || !channel_pair(ends)) {
+	if (!roster->keeper || !aide->process || !channel_pair(ends)) {
 		return;
 	}
 	one.list[0] = ends[0];
-	control_send(roster->oauth.process->channel, &message, &one, &ignored);
+	control_send(aide->process->channel, &message, &one, &ignored);
 	one.list[0] = ends[1];
 	if (roster->keeper) { // it may have gone meanwhile
 		control_send(roster->keeper->channel, &message, &one, &ignored);
 	}
 	close(ends[0]);
 	close(ends[1]);
+}
+
+SUSPENDS void roster_introduce_oauth(struct roster *roster)
+{
+	introduce(roster, &roster->oauth, CONTROL_TOKENS);
+}
+
+SUSPENDS void roster_introduce_web(struct roster *roster)
+{
+	if (roster->setting.config->consent.wanted) {
+		introduce(roster, &roster->web, CONTROL_PAGE);
+	}
 }
 
 SUSPENDS static struct process *start_aide(struct aide *aide, struct failure *failure)
@@ -93,6 +106,8 @@ SUSPENDS static void replace_aide(struct aide *aide)
 	}
 	if (aide == &aide->roster->oauth) {
 		roster_introduce_oauth(aide->roster);
+	} else {
+		roster_introduce_web(aide->roster);
 	}
 	if (old) {
 		roster_let_go(aide->roster, old);

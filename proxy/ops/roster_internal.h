@@ -77,5 +77,7 @@ SUSPENDS void roster_stop_aides(struct roster *roster);
 
 /* A keeper or an oauth role is new: nothing happens where one of the two is missing. */
 SUSPENDS void roster_introduce_oauth(struct roster *roster);
+/* The same with the web role, where there is a consent page. */
+SUSPENDS void roster_introduce_web(struct roster *roster);
 
 #endif

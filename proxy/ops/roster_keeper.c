@@ -151,6 +151,7 @@ SUSPENDS static void serve(struct roster *roster)
 	roster_inform_keeper(roster);
 	roster_introduce_all(roster);
 	roster_introduce_oauth(roster);
+	roster_introduce_web(roster);
 	metrics_set(METRICS_KEEPERS, 1);
 	watch_keeper(roster);
 }

@@ -8,22 +8,21 @@
 
 #include "proxy/base/memory.h"
 #include "proxy/base/pulse.h"
+#include "proxy/web/consent.h"
 #include "proxy/web/host.h"
+#include "proxy/web/nonce.h"
 #include "proxy/web/openmetrics.h"
 #include "proxy/web/page.h"
+#include "proxy/web/serving.h"
 #include "proxy/web/status.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <microhttpd.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -31,15 +30,15 @@
 #define CONNECTIONS 64
 #define IDLE_S 10
 #define REQUEST_MEMORY ((size_t)16 << 10)
-#define NONCE_BYTES 16
-#define NONCE_TEXT (2 * NONCE_BYTES + 1)
 #define POLICY_TEXT 320
 
 struct web {
 	const struct config *config;
 	struct metrics_values *values; // owned
 	struct history *history;       // owned
-	struct MHD_Daemon *daemon;
+	struct MHD_Daemon *daemon;     // of the status page; NULL: not wanted
+	struct consent *consent;       // owned; NULL: not wanted
+	uint64_t sampled_s;
 };
 
 static uint64_t unix_now_s(void)
@@ -69,22 +68,10 @@ struct answer {
 	struct buffer body;
 };
 
-static void make_nonce(char out[NONCE_TEXT])
-{
-	unsigned char random[NONCE_BYTES];
-
-	if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random)) {
-		abort();
-	}
-	for (size_t i = 0; i < NONCE_BYTES; i++) {
-		snprintf(out + 2 * i, 3, "%02x", random[i]);
-	}
-}
-
 static void answer_page(const struct view *view, struct answer *answer)
 {
 	answer->type = "text/html; charset=utf-8";
-	make_nonce(answer->nonce);
+	nonce_make(answer->nonce);
 	page_write(view, answer->nonce, &answer->body);
 }
 
@@ -185,12 +172,7 @@ static void add_headers(struct MHD_Response *response, const struct answer *answ
 		 answer->nonce, answer->nonce[0] ? "'; " : "");
 	MHD_add_response_header(response, "Content-Type", answer->type);
 	MHD_add_response_header(response, "Content-Security-Policy", policy);
-	MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-	MHD_add_response_header(response, "X-Frame-Options", "DENY");
-	MHD_add_response_header(response, "Referrer-Policy", "no-referrer");
-	MHD_add_response_header(response, "Cross-Origin-Resource-Policy", "same-origin");
-	MHD_add_response_header(response, "Cross-Origin-Opener-Policy", "same-origin");
-	MHD_add_response_header(response, "Cache-Control", "no-store");
+	serving_add_headers(response);
 	if (answer->status == MHD_HTTP_METHOD_NOT_ALLOWED) {
 		MHD_add_response_header(response, "Allow", "GET, HEAD");
 	}
@@ -244,58 +226,9 @@ static enum MHD_Result on_request(void *argument, struct MHD_Connection *connect
 
 /* Listening ----------------------------------------------------------------------- */
 
-static void log_serving(int fd)
-{
-	struct address address = { .len = sizeof(address.socket) };
-	char host[ADDRESS_TEXT_MAX];
-	char text[ADDRESS_TEXT_MAX + 16];
-	struct log_line line;
-
-	if (getsockname(fd, (struct sockaddr *)&address.socket, &address.len) != 0 ||
-	    !log_begin(&line, LOG_INFO, "web")) {
-		return;
-	}
-	address_text(&address, host);
-	snprintf(text, sizeof(text),
-		 address.socket.ss_family == AF_INET6 ? "[%s]:%u" : "%s:%u", host,
-		 address_port(&address));
-	log_string(&line, "address", text);
-	log_end(&line);
-}
-
-/* [::] is IPv4 as well, whatever the system's own rule. */
-static bool set_family(int fd, int family)
-{
-	const int off = 0;
-
-	return family != AF_INET6 ||
-	       setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)) == 0;
-}
-
-/* Beside the one that a reload replaces: both may listen. */
-static int listen_on(const struct address *address)
-{
-	const int on = 1;
-	const int fd = socket(address->socket.ss_family,
-			      SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	if (fd < 0) {
-		return -1;
-	}
-	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
-	    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0 ||
-	    !set_family(fd, address->socket.ss_family) ||
-	    bind(fd, (const struct sockaddr *)&address->socket, address->len) != 0 ||
-	    listen(fd, CONNECTIONS) != 0) {
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
-
 static bool start(struct web *web)
 {
-	const int fd = listen_on(&web->config->web.address);
+	const int fd = serving_listen(&web->config->web.address, CONNECTIONS);
 
 	if (fd < 0) {
 		log_say(LOG_ERROR, "not started", "web.address: %s", strerror(errno));
@@ -311,7 +244,7 @@ static bool start(struct web *web)
 		close(fd);
 		return false;
 	}
-	log_serving(fd);
+	serving_log("web", fd);
 	return true;
 }
 
@@ -320,34 +253,81 @@ static int wait_ms(const struct web *web)
 {
 	MHD_UNSIGNED_LONG_LONG ms = 0;
 
-	if (MHD_get_timeout(web->daemon, &ms) == MHD_YES && ms < PULSE_MS) {
+	if (web->daemon && MHD_get_timeout(web->daemon, &ms) == MHD_YES &&
+	    ms < PULSE_MS) {
 		return (int)ms;
 	}
 	return PULSE_MS;
 }
 
-void web_serve(struct web *web, int control_fd)
+static int status_fd(const struct web *web)
 {
-	const union MHD_DaemonInfo *info =
-		MHD_get_daemon_info(web->daemon, MHD_DAEMON_INFO_EPOLL_FD);
-	struct pollfd wait[] = {
-		{ .fd = info->epoll_fd, .events = POLLIN },
-		{ .fd = control_fd, .events = POLLIN },
-	};
-	uint64_t sampled_s = unix_now_s();
+	return web->daemon ? MHD_get_daemon_info(web->daemon, MHD_DAEMON_INFO_EPOLL_FD)
+				     ->epoll_fd
+			   : -1;
+}
 
-	while (poll(wait, 2, wait_ms(web)) >= 0 || errno == EINTR) {
-		if (wait[1].revents != 0) {
-			return;
-		}
-		MHD_run(web->daemon);
-		pulse_beat();
-		if (unix_now_s() - sampled_s >= HISTORY_SAMPLE_S) {
-			sampled_s = unix_now_s();
-			metrics_read(web->values);
-			history_sample(web->history, web->values, sampled_s);
-		}
+/* Negative descriptors are not looked at. */
+static bool wait_for_input(struct web *web, int control_fd)
+{
+	const struct consent *consent = web->consent;
+	struct pollfd wait[] = {
+		{ .fd = control_fd, .events = POLLIN },
+		{ .fd = status_fd(web), .events = POLLIN },
+		{ .fd = consent ? consent_server_fd(consent) : -1, .events = POLLIN },
+		{ .fd = consent ? consent_keeper_fd(consent) : -1, .events = POLLIN },
+	};
+	int ms = wait_ms(web);
+
+	ms = consent ? consent_wait_ms(consent, ms) : ms;
+	return (poll(wait, sizeof(wait) / sizeof(*wait), ms) >= 0 || errno == EINTR) &&
+	       wait[0].revents == 0;
+}
+
+static void sample(struct web *web)
+{
+	if (unix_now_s() - web->sampled_s >= HISTORY_SAMPLE_S) {
+		web->sampled_s = unix_now_s();
+		metrics_read(web->values);
+		history_sample(web->history, web->values, web->sampled_s);
 	}
+}
+
+bool web_serve(struct web *web, int control_fd)
+{
+	while (wait_for_input(web, control_fd)) {
+		if (web->daemon) {
+			MHD_run(web->daemon);
+		}
+		if (web->consent && !consent_run(web->consent)) {
+			return false;
+		}
+		pulse_beat();
+		sample(web);
+	}
+	return true;
+}
+
+void web_connect(struct web *web, int fd)
+{
+	if (web->consent) {
+		consent_connect(web->consent, fd);
+	} else {
+		close(fd);
+	}
+}
+
+/* What the configuration wants. */
+static bool start_wanted(struct web *web)
+{
+	if (web->config->web.wanted && !start(web)) {
+		return false;
+	}
+	if (web->config->consent.wanted) {
+		web->consent = consent_open(web->config);
+		return web->consent != NULL;
+	}
+	return true;
 }
 
 struct web *web_open(const struct config *config, int metrics_fd, int history_fd)
@@ -363,7 +343,8 @@ struct web *web_open(const struct config *config, int metrics_fd, int history_fd
 	web->values = memory_new(sizeof(*web->values));
 	metrics_read(web->values);
 	web->history = history_share(history_fd, web->values, unix_now_s());
-	if (!start(web)) {
+	web->sampled_s = unix_now_s();
+	if (!start_wanted(web)) {
 		web_close(web);
 		return NULL;
 	}
@@ -378,6 +359,7 @@ void web_close(struct web *web)
 	if (web->daemon) {
 		MHD_stop_daemon(web->daemon);
 	}
+	consent_close(web->consent);
 	history_free(web->history);
 	free(web->values);
 	free(web);

@@ -33,6 +33,7 @@ import net
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "oauth")
 SCOPE = "openid offline_access email imap"
 CLIENT = "mail-bridge"
+PAGE_SECRET = "bridge-test-secret"
 _RS_SECRET = "rs-test-secret"
 
 
@@ -197,11 +198,12 @@ class Front:
 class Provider(Front):
     """The real one. A person's consent is asked for again after 1 s, not 5."""
 
-    def __init__(self, access_s=300):
+    def __init__(self, access_s=300, redirect="https://localhost/callback"):
         if not os.path.isdir(f"{FOLDER}/node_modules"):
             raise RuntimeError(f"the test provider is not installed: npm ci in {FOLDER}")
         self._folder = net.short_folder("op")
         self._process = None
+        self._redirect = redirect
         super().__init__(net.free_port())
         try:
             self._launch(access_s)
@@ -225,7 +227,7 @@ class Provider(Front):
                 net.die_with_parent(["node", f"{FOLDER}/provider.mjs"]),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env={**os.environ, "OAUTH_PORT": str(self.behind), "OAUTH_ISSUER": self.url,
-                     "OAUTH_ACCESS_TTL": str(access_s), "OAUTH_RS_SECRET": _RS_SECRET})
+                     "OAUTH_ACCESS_TTL": str(access_s), "OAUTH_RS_SECRET": _RS_SECRET, "OAUTH_REDIRECT": self._redirect})
         net.wait_until(lambda: "listening" in self.log, 20 * net.slow_factor(),
                        lambda: f"the provider listens: {self.log}")
 
@@ -239,6 +241,11 @@ class Provider(Front):
         """An entry for providers: in popbridge's configuration."""
         return {"name": "test", "kind": "custom", "client-id": CLIENT, "scope": SCOPE,
                 "discovery": f"{self.url}/.well-known/openid-configuration"}
+
+    def page_config(self, secret_file):
+        """The same, for the consent page; secret_file is to hold PAGE_SECRET."""
+        return {**self.config, "client-id": "mail-bridge-page",
+                "client-secret-file": secret_file}
 
     def is_active(self, token):
         form = urllib.parse.urlencode({"token": token}).encode()
@@ -324,6 +331,45 @@ def person(url, user_code, login, refuse=False):
             fields["abort"] = "yes"
         place, page = open_page(urllib.parse.urljoin(place, html.unescape(form[1])), fields)
     return "Success" in page
+
+
+class _Stop(urllib.request.HTTPRedirectHandler):
+    def __init__(self, redirect):
+        self.redirect = redirect
+
+    def redirect_request(self, request, answer, code, message, headers, url):
+        if url.startswith(self.redirect):
+            raise StopAt(url)
+        return super().redirect_request(request, answer, code, message, headers, url)
+
+
+class StopAt(Exception):
+    """Where the browser would be sent back to."""
+
+
+def person_at(url, login, redirect, refuse=False):
+    """Opens the authorization page, signs in as login, consents: the address called back."""
+    jar = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
+    browser = urllib.request.build_opener(jar, _Stop(redirect))
+    place, form = url, None
+    try:
+        for _ in range(8):
+            body = urllib.parse.urlencode(form).encode() if form is not None else None
+            with browser.open(place, body, timeout=20) as answer:
+                place, page = answer.geturl(), answer.read().decode()
+            found = re.search(r'<form[^>]*action="([^"]+)"[^>]*>(.*?)</form>', page, re.S)
+            abort = re.search(r'href="([^"]*/abort)"', page)
+            assert found, page
+            form = _fields(found[2])
+            if "login" in form:
+                form.update(login=login, password="any")
+            elif refuse:
+                place, form = urllib.parse.urljoin(place, abort[1]), None
+                continue
+            place = urllib.parse.urljoin(place, html.unescape(found[1]))
+    except StopAt as stop:
+        return stop.args[0]
+    raise AssertionError(f"the provider does not come to an end: {place}")
 
 
 def _fields(form):

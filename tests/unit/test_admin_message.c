@@ -10,7 +10,7 @@
 static bool is_asked(enum admin_type type)
 {
 	return type < ADMIN_END || type == ADMIN_ASK_UNIQUE_IDS ||
-	       type == ADMIN_ACCEPT_UNIQUE_IDS;
+	       type == ADMIN_ACCEPT_UNIQUE_IDS || type == ADMIN_INVITE;
 }
 
 /* Every field is set; what the type does not carry is not written. */

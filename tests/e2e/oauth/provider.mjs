@@ -1,8 +1,8 @@
 // OAuth2 / OpenID provider for tests, on loopback only (npm: oidc-provider).
-//   device authorization grant, refresh token rotation with reuse detection,
+//   device authorization grant, authorization code with PKCE, refresh token rotation with reuse detection,
 //   introspection, revocation; everything in memory; any password is accepted.
 // Environment: OAUTH_PORT, OAUTH_ISSUER, OAUTH_ACCESS_TTL and OAUTH_DEVICE_TTL (seconds),
-// OAUTH_RS_SECRET (of the introspecting client). Prints "listening ISSUER" when ready.
+// OAUTH_RS_SECRET (of the introspecting client), OAUTH_REDIRECT (of the page). Prints "listening ISSUER" when ready.
 // Started by ../oauth.py.
 import { webcrypto } from 'node:crypto';
 import { createServer } from 'node:http';
@@ -38,6 +38,15 @@ const provider = new Provider(issuer, {
       response_types: [],
       redirect_uris: [],
     },
+    { // the gateway with a page of its own: the authorization code flow, with PKCE
+      client_id: 'mail-bridge-page',
+      client_name: 'Mail bridge',
+      client_secret: 'bridge-test-secret',
+      token_endpoint_auth_method: 'client_secret_post',
+      grant_types: ['authorization_code', 'refresh_token'],
+      response_types: ['code'],
+      redirect_uris: [process.env.OAUTH_REDIRECT ?? 'https://localhost/callback'],
+    },
     { // the resource server (IMAP): may only introspect
       client_id: 'imap-server',
       client_secret: rsSecret,
@@ -49,6 +58,7 @@ const provider = new Provider(issuer, {
   ],
   scopes: ['openid', 'offline_access', 'email', 'imap'],
   claims: { openid: ['sub'], email: ['email', 'email_verified'] },
+  pkce: { required: () => true },
   features: {
     deviceFlow: { enabled: true },
     introspection: { enabled: true },
