@@ -1,9 +1,12 @@
 /*
  * What the files of tokens share. Nobody else includes this.
  *
- * tokens.c          what is given out, and what an answer changes in the store
+ * tokens.c          what is given out
+ * tokens_refresh.c  how an account's token is fetched, and what an answer changes
  * tokens_app.c      tokens of the gateway itself, which accounts share
- * tokens_channel.c  questions to the oauth role, refreshes under way, set-backs
+ * tokens_flights.c  refreshes under way, and when there may be another
+ * tokens_channel.c  questions to the oauth role
+ * tokens_seal.c     secrets in the store
  */
 #ifndef PROXY_KEEPER_TOKENS_INTERNAL_H
 #define PROXY_KEEPER_TOKENS_INTERNAL_H
@@ -72,7 +75,7 @@ struct tokens {
 	uint32_t last_id;
 };
 
-/* tokens.c */
+/* tokens_refresh.c */
 
 /* A refresh's answer becomes the account's. False: not written. */
 SUSPENDS bool tokens_grant_refreshed(struct tokens *tokens, struct registered *registered,
@@ -82,15 +85,18 @@ SUSPENDS void tokens_take_orphan(struct tokens *tokens, const struct oauth_reply
 /* Begins a refresh; there is none under way. */
 void tokens_fly(struct tokens *tokens, struct bytes account);
 
-uint64_t tokens_wall_s(void);
 struct tokens_life tokens_life_of(const struct oauth_reply *reply);
+/* What a no means, other than that consent is gone. */
+void tokens_refused(const struct oauth_reply *reply, struct bytes provider,
+		    struct failure *failure);
+
+/* tokens.c */
+
+uint64_t tokens_wall_s(void);
 /* Is it good for a while yet? */
 bool tokens_is_good(const struct tokens_life *life);
 /* Not all of those that were fetched together are fetched together again. */
 bool tokens_is_getting_old(const struct tokens_life *life, struct bytes key);
-/* What a no means, other than that consent is gone. */
-void tokens_refused(const struct oauth_reply *reply, struct bytes provider,
-		    struct failure *failure);
 
 /* tokens_app.c */
 
@@ -102,7 +108,7 @@ SUSPENDS bool tokens_get_app(struct tokens *tokens, struct bytes provider, bool 
 			     struct failure *failure);
 void tokens_free_app(struct tokens *tokens);
 
-/* tokens_channel.c */
+/* tokens_flights.c */
 
 const struct flight *tokens_flight_of(const struct tokens *tokens, struct bytes account);
 /* A refresh has ended: who waits looks again. */
@@ -123,5 +129,15 @@ void tokens_set_back(struct tokens *tokens, struct bytes account,
 		     const struct failure *failure);
 void tokens_set_back_end(struct tokens *tokens, struct bytes account);
 bool tokens_is_set_back(struct tokens *tokens, struct bytes account);
+
+void tokens_free_flights(struct tokens *tokens);
+
+/* tokens_seal.c: what: "secret" or "access" of this account, in this version. */
+
+void tokens_seal_part(struct tokens *tokens, const struct registered *registered,
+		      const char *what, struct bytes secret, struct buffer *out);
+bool tokens_unseal_part(struct tokens *tokens, const struct registered *registered,
+			const char *what, const struct buffer *sealed, struct secret *out,
+			struct failure *failure);
 
 #endif
