@@ -10,8 +10,9 @@
 #define SET_BACK_FIRST_MS 2000
 #define SET_BACK_LONGEST_MS (5 * 60 * 1000)
 #define SET_BACKS_MAX 20000
-#define RETRIED_MS 16000 // set back for longer: the next client asks
-#define RENEWED_MS 5000  // a token got anew is not got anew again before
+#define RETRIED_MS 16000   // set back for longer: the next client asks
+#define RETRIES_AT_ONCE 16 // a second
+#define RENEWED_MS 5000    // a token got anew is not got anew again before
 
 /* ---- refreshes under way ---- */
 
@@ -174,17 +175,20 @@ static bool is_to_retry(const struct tokens *tokens, const struct set_back *set_
 	       !tokens_is_app_key(account) && !tokens_flight_of(tokens, account);
 }
 
-/* A refresh begins at once, and may change the list. */
+/*
+ * A refresh begins at once, and may end the set-back of its own account. Few at a time:
+ * after an outage there are as many as there are accounts.
+ */
 void tokens_retry(struct tokens *tokens)
 {
-	struct set_back *set_back = tokens->set_backs;
+	size_t begun = 0;
 
-	while (set_back) {
+	for (struct set_back *set_back = tokens->set_backs, *next;
+	     set_back && begun < RETRIES_AT_ONCE; set_back = next) {
+		next = set_back->next;
 		if (is_to_retry(tokens, set_back)) {
 			tokens_fly(tokens, bytes_of(set_back->account));
-			set_back = tokens->set_backs;
-		} else {
-			set_back = set_back->next;
+			begun++;
 		}
 	}
 }
