@@ -17,6 +17,7 @@ import random
 import sys
 import threading
 import time
+import traceback
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../e2e"))
@@ -46,7 +47,7 @@ class Run(threading.Thread):
                 history.run(self.steps)
             self.wrong = None
         except BaseException as wrong:  # pylint: disable=broad-except
-            self.wrong = wrong
+            self.wrong = "".join(traceback.format_exception(wrong))
 
 
 def main():

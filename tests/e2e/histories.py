@@ -126,7 +126,8 @@ class Service:
         self.bridge = bridge.Bridge(self._config)
 
     def close(self):
-        self.bridge.close()
+        if self.bridge.process.poll() is None:
+            self.bridge.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -154,12 +155,12 @@ class History:
             self.said.append(name)
             self.counts[name] += 1
             self.act = lambda client: None
-            getattr(self, name)()
             try:
+                getattr(self, name)()
                 self.look()
             except (AssertionError, OSError) as wrong:
-                raise AssertionError(
-                    f"step {number}, after {self.said[-10:]}: {wrong}") from wrong
+                raise AssertionError(f"step {number}, after {self.said[-10:]}: {wrong!r}\n"
+                                     f"{self.service.bridge.stderr[-4000:]}") from wrong
 
     def look(self):
         """A sign-in sees what is there, and goes on to see it; what it does is done."""
@@ -176,11 +177,14 @@ class History:
 
     def compare(self, client, truth):
         uidl, sizes = client.uidl(), client.list()
-        assert [(uidl[n], sizes[n]) for n in sorted(uidl)] == truth
-        assert client.stat() == (len(truth), sum(octets for _, octets in truth))
+        shown = [(uidl[n], sizes[n]) for n in sorted(uidl)]
+        assert shown == truth, f"shown: {shown}, there: {truth}"
+        stat = client.stat()
+        assert stat == (len(truth), sum(octets for _, octets in truth)), stat
 
     def compare_what_is_left(self, client, truth):
-        assert set(client.uidl().values()) <= {unique_id for unique_id, _ in truth}
+        more = set(client.uidl().values()) - {unique_id for unique_id, _ in truth}
+        assert not more, f"shown, though they came later: {more}"
 
     # The mailbox ------------------------------------------------------------------
 
