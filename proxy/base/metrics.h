@@ -66,6 +66,7 @@ enum metrics_gauge {
 	METRICS_RELOAD_BROKEN,   // 1: the last reload was refused, the old settings stay
 	METRICS_FILES_BROKEN,    // 1: certificate files changed and are no good
 	METRICS_CONSENTS_NEEDED, // accounts that need consent anew
+	METRICS_DRAIN_UNTIL_S,   // Unix time: the service stops, sessions end by then
 	METRICS_GAUGES
 };
 

@@ -307,6 +307,8 @@ SUSPENDS static void run(void *argument)
 			log_say(LOG_INFO, "ready", "popbridge " POPBRIDGE_VERSION);
 		}
 		obey_signals(master);
+		metrics_set(METRICS_DRAIN_UNTIL_S,
+			    (uint64_t)time(NULL) + master->roster.drain_ms / 1000);
 		log_say(LOG_INFO, "stopping", "sessions have %" PRIu32 " ms to end",
 			master->roster.drain_ms);
 		signal(SIGINT, SIG_IGN);

@@ -38,6 +38,19 @@ static void note(struct health *health, enum health_state state, const char *for
 	health->count++;
 }
 
+/* Nothing is wrong, but nobody new should come. */
+static void judge_drain(const struct metrics_values *values, uint64_t now_s,
+			struct health *health)
+{
+	const uint64_t until_s = values->gauges[METRICS_DRAIN_UNTIL_S];
+
+	note(health, HEALTH_DOWN,
+	     "Draining: the service was told to stop. It takes no new connections; "
+	     "sessions that run may end within the next %" PRIu64 " s (limits.drain), "
+	     "then they are closed and delete nothing.",
+	     until_s > now_s ? until_s - now_s : 0);
+}
+
 static void judge_processes(const struct metrics_values *values, struct health *health)
 {
 	const uint64_t workers = values->gauges[METRICS_WORKERS];
@@ -132,7 +145,11 @@ void health_judge(const struct config *config, const struct metrics_values *valu
 		  uint64_t now_s, struct health *out)
 {
 	*out = (struct health){ .state = HEALTH_OK };
-	judge_processes(values, out);
+	if (values->gauges[METRICS_DRAIN_UNTIL_S] > 0) {
+		judge_drain(values, now_s, out);
+	} else {
+		judge_processes(values, out);
+	}
 	for (size_t i = 0; i < config->certificate_count && i < METRICS_CERTIFICATES;
 	     i++) {
 		judge_certificate(config->certificates[i].certificate,

@@ -68,6 +68,9 @@ static const struct family gauges[METRICS_GAUGES] = {
 	[METRICS_RELOAD_BROKEN] = { "reload_refused", "1: the last reload was refused." },
 	[METRICS_CONSENTS_NEEDED] = { "consents_needed",
 				      "Accounts that need consent anew." },
+	[METRICS_DRAIN_UNTIL_S] = { "drain_until_seconds",
+				    "Unix time by which the sessions of a service that "
+				    "stops have ended; 0: it does not stop." },
 	[METRICS_FILES_BROKEN] = { "certificate_files_refused",
 				   "1: certificate files changed and are no good." },
 };

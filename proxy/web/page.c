@@ -52,11 +52,13 @@ static void write_header(const struct view *view, struct buffer *out)
 		[HEALTH_DOWN] = "Not serving",
 	};
 	const uint64_t *gauges = view->now->gauges;
+	const bool drains = gauges[METRICS_DRAIN_UNTIL_S] > 0;
 
 	buffer_printf(out,
 		      "<header><h1>popbridge</h1><span class=\"badge %s\">%s</span>"
 		      "<p>version " POPBRIDGE_VERSION,
-		      health_name(view->health.state), words[view->health.state]);
+		      health_name(view->health.state),
+		      drains ? "Draining" : words[view->health.state]);
 	if (gauges[METRICS_STARTED_S] > 0) {
 		say(out, " · up ");
 		view_write_duration(out, view->now_s - gauges[METRICS_STARTED_S]);

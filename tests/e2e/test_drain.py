@@ -2,6 +2,8 @@
 
 import signal
 import time
+import urllib.error
+import urllib.request
 
 import pytest
 
@@ -194,6 +196,32 @@ def test_the_keeper_serves_until_the_last_session_is_over(drained, user):
         assert other.try_sign_in(user).startswith(b"-ERR [IN-USE]")
         assert other.try_sign_in(user + "b").startswith(b"+OK")
         other.quit()
+        client.quit()
+    assert end_of(service, 3) == 0
+
+
+def test_ready_says_that_it_drains(start_bridge, fake, user):
+    port = net.free_port()
+    service = start_bridge(roles.config(fake.url, limits={"drain": "20s"},
+                                        web={"address": f"127.0.0.1:{port}"}))
+
+    def ready():
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=5) as answer:
+            return answer.read().decode()
+
+    def is_ready():
+        try:
+            return "ok" in ready()
+        except urllib.error.URLError:
+            return False  # the web role is started last
+
+    with signed_in(service, user) as client:
+        net.wait_until(is_ready, 5 * net.slow_factor(), "ready")
+        terminate(service)
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            ready()
+        assert refused.value.code == 503
+        assert "Draining: " in refused.value.read().decode()
         client.quit()
     assert end_of(service, 3) == 0
 

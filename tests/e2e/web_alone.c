@@ -29,6 +29,7 @@ static bool set(const char *name, long value)
 		{ "keepers", METRICS_KEEPERS },
 		{ "reload-broken", METRICS_RELOAD_BROKEN },
 		{ "files-broken", METRICS_FILES_BROKEN },
+		{ "drain-until", METRICS_DRAIN_UNTIL_S },
 	};
 
 	for (size_t i = 0; i < sizeof(gauges) / sizeof(gauges[0]); i++) {

@@ -214,6 +214,20 @@ static void test_a_missing_worker_degrades_and_none_is_down(void **state)
 	assert_int_equal(judge(&health), HEALTH_DOWN);
 }
 
+static void test_who_drains_says_so_and_for_how_long(void **state)
+{
+	struct health health;
+
+	(void)state;
+	metrics_set(METRICS_WORKERS, 0);
+	metrics_set(METRICS_DRAIN_UNTIL_S, NOW_S + 90);
+	assert_int_equal(judge(&health), HEALTH_DOWN);
+	metrics_set(METRICS_DRAIN_UNTIL_S, 0);
+	assert_int_equal(health.count, 1);
+	assert_non_null(strstr(health.reasons[0], "Draining: "));
+	assert_non_null(strstr(health.reasons[0], "within the next 90 s"));
+}
+
 static void test_a_refused_reload_and_a_missing_keeper_degrade(void **state)
 {
 	struct health health;
@@ -474,6 +488,7 @@ int main(void)
 		TEST(test_other_hosts_are_not_ours),
 		TEST(test_all_is_well_when_all_runs),
 		TEST(test_a_missing_worker_degrades_and_none_is_down),
+		TEST(test_who_drains_says_so_and_for_how_long),
 		TEST(test_a_refused_reload_and_a_missing_keeper_degrade),
 		TEST(test_a_failing_server_degrades_until_it_works_again),
 		TEST(test_a_minutes_growth_is_a_point),
