@@ -77,6 +77,7 @@ struct config_route {
 	struct pop3_unique_id_template unique_id;
 	bool mark_read;
 	bool read_ahead; // default true
+	bool compress;
 	enum config_without_uidplus without_uidplus;
 	enum config_forward_client forward_client;
 	enum config_when_locked when_locked;

@@ -310,6 +310,7 @@ void config_check_route(struct config_check *check, const struct config_raw_rout
 	route->mark_read = config_bool(check, "mark-read", raw->mark_read);
 	route->read_ahead =
 		!raw->read_ahead || config_bool(check, "read-ahead", raw->read_ahead);
+	route->compress = config_bool(check, "compress", raw->compress);
 	check_words(check, raw, route);
 	check_login_delay(check, raw->login_delay, route);
 	check_min_poll(check, raw->min_poll, route);

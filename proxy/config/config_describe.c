@@ -155,6 +155,9 @@ static void describe_mapping(const struct config_route *route, struct buffer *ou
 		      route->forward_client == CONFIG_FORWARD_ID ? "id" : "none",
 		      when_locked[route->when_locked],
 		      route->nul == CONFIG_NUL_REPLACE ? "replace" : "keep");
+	if (route->compress) {
+		buffer_printf(out, "    compress true\n");
+	}
 	if (route->login_delay_s > 0) {
 		buffer_printf(out, "    login-delay %us\n", route->login_delay_s);
 	}

@@ -42,7 +42,7 @@ struct config_raw_route {
 	char *folder, *folder_separator, *unique_id, *uid_only, *mark_read, *read_ahead;
 	char *without_uidplus, *forward_client, *when_locked, *nul, *login_delay;
 	char *min_poll, *server_connections, *server_connections_per_account;
-	char *server_sign_in_rate, *server_octets_per_day;
+	char *server_sign_in_rate, *server_octets_per_day, *compress;
 };
 
 struct config_raw_provider {

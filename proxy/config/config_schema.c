@@ -80,6 +80,7 @@ static const cyaml_schema_field_t route_fields[] = {
 	TEXT("nul", config_raw_route, nul),
 	TEXT("login-delay", config_raw_route, login_delay),
 	TEXT("min-poll", config_raw_route, min_poll),
+	TEXT("compress", config_raw_route, compress),
 	TEXT("server-connections", config_raw_route, server_connections),
 	TEXT("server-connections-per-account", config_raw_route,
 	     server_connections_per_account),

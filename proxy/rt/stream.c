@@ -6,12 +6,9 @@
  * same; it is stopped when it fires with nobody waiting. So a dialogue costs no
  * epoll_ctl.
  */
-#include "proxy/rt/stream.h"
+#include "proxy/rt/stream_internal.h"
 
 #include "proxy/base/memory.h"
-#include "proxy/rt/stream_buffer.h"
-#include "proxy/rt/tls_session.h"
-#include "proxy/rt/wait.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -28,25 +25,6 @@
 #define DISCARD_MAX 262144      // unread input swallowed when closing
 #define ASIDES_MAX 32           // a minute; nobody has a use for more
 #define MINUTE_MS 60000
-
-struct stream {
-	int fd;
-	int armed; // the events that poll is started for, 0: stopped
-	bool is_aborted;
-	bool is_broken; // TLS failed: no close_notify
-	bool is_prompt; // acknowledges at once
-	uv_poll_t poll;
-	struct task *waiter;
-	SSL *ssl;                 // NULL: plain
-	struct failure *ran_into; // owned: what stream_has_input() has found
-	struct stream_buffer in, out;
-	uint64_t octets_in, octets_out;
-	unsigned asides;          // the peer's TLS messages without data, since then
-	uint64_t asides_since_ms; // the loop's clock
-	struct address peer;
-	char tls_text[64];
-	struct tls_offer *tls_offer; // owned
-};
 
 static void set_option(int fd, int level, int name, int value)
 {
@@ -104,7 +82,7 @@ static void on_ready(uv_poll_t *poll, int status, int events)
 	task_wake(stream->waiter);
 }
 
-static SUSPENDS bool wait_for(struct stream *stream, int events, uint64_t deadline_ms,
+SUSPENDS bool stream_wait_for(struct stream *stream, int events, uint64_t deadline_ms,
 			      struct failure *failure)
 {
 	if (stream->armed != events) {
@@ -124,8 +102,7 @@ static SUSPENDS bool wait_for(struct stream *stream, int events, uint64_t deadli
 			  failure);
 }
 
-/* Asked before every system call, so that a busy peer is no way past any limit. */
-static SUSPENDS bool may_go_on(struct stream *stream, uint64_t deadline_ms,
+SUSPENDS bool stream_may_go_on(struct stream *stream, uint64_t deadline_ms,
 			       struct failure *failure)
 {
 	task_give_way();
@@ -177,29 +154,6 @@ static bool plain_attempt(int error, int events, struct attempt *attempt,
 			   strerror(error));
 }
 
-/* OpenSSL's, for each message of the handshake protocol in either direction. What the
- * peer sends besides data is counted once the handshake is done. */
-static void on_tls_message(int is_ours, int version, int type, const void *at, size_t len,
-			   SSL *ssl, void *argument)
-{
-	struct stream *stream = argument;
-	const unsigned char *message = at;
-
-	(void)version;
-	(void)ssl;
-	if (!is_ours && type == SSL3_RT_HANDSHAKE && len > 0 &&
-	    (message[0] == SSL3_MT_KEY_UPDATE ||
-	     message[0] == SSL3_MT_NEWSESSION_TICKET)) {
-		stream->asides++;
-	}
-}
-
-static void count_asides(struct stream *stream)
-{
-	SSL_set_msg_callback(stream->ssl, on_tls_message);
-	SSL_set_msg_callback_arg(stream->ssl, stream);
-}
-
 /* Each one makes us derive keys, and costs the peer next to nothing. */
 static bool is_flooded(struct stream *stream, struct failure *failure)
 {
@@ -216,8 +170,8 @@ static bool is_flooded(struct stream *stream, struct failure *failure)
 	return false;
 }
 
-static bool read_some(struct stream *stream, char *to, size_t size,
-		      struct attempt *attempt, struct failure *failure)
+static bool read_raw(struct stream *stream, char *to, size_t size,
+		     struct attempt *attempt, struct failure *failure)
 {
 	*attempt = (struct attempt){ 0 };
 	if (stream->ssl) {
@@ -238,8 +192,32 @@ static bool read_some(struct stream *stream, char *to, size_t size,
 	       failure_set(failure, FAILURE_PEER_GONE, "the peer closed the connection");
 }
 
-static bool write_some(struct stream *stream, struct bytes text, struct attempt *attempt,
-		       struct failure *failure)
+/* moved 0 and no wait: there was more to read, and nothing came of it yet. */
+static bool read_some(struct stream *stream, char *to, size_t size,
+		      struct attempt *attempt, struct failure *failure)
+{
+	size_t raw_size;
+	char *room;
+
+	if (!stream->deflate) {
+		return read_raw(stream, to, size, attempt, failure);
+	}
+	*attempt = (struct attempt){ 0 };
+	if (stream_deflate_waits(stream->deflate)) {
+		return stream_deflate_inflate(stream->deflate, to, size, &attempt->moved,
+					      failure);
+	}
+	raw_size = stream_deflate_room(stream->deflate, &room);
+	if (!read_raw(stream, room, raw_size, attempt, failure)) {
+		return false;
+	}
+	stream_deflate_came(stream->deflate, attempt->moved);
+	return stream_deflate_inflate(stream->deflate, to, size, &attempt->moved,
+				      failure);
+}
+
+static bool write_raw(struct stream *stream, struct bytes text, struct attempt *attempt,
+		      struct failure *failure)
 {
 	*attempt = (struct attempt){ 0 };
 	if (stream->ssl) {
@@ -253,6 +231,32 @@ static bool write_some(struct stream *stream, struct bytes text, struct attempt 
 		return plain_attempt(errno, UV_WRITABLE, attempt, failure);
 	}
 	attempt->moved = (size_t)len;
+	return true;
+}
+
+/* What is pending, as much of it as goes out at once. */
+static bool write_pending(struct stream *stream, struct attempt *attempt,
+			  struct failure *failure)
+{
+	struct bytes text = stream_buffer_text(&stream->out);
+
+	if (stream->deflate) {
+		if (stream_deflate_pending(stream->deflate).len == 0) {
+			stream_deflate_take(stream->deflate, text);
+			stream_buffer_take(&stream->out, text.len);
+			stream->octets_out += text.len;
+		}
+		text = stream_deflate_pending(stream->deflate);
+	}
+	if (!write_raw(stream, text, attempt, failure)) {
+		return false;
+	}
+	if (stream->deflate) {
+		stream_deflate_sent(stream->deflate, attempt->moved);
+	} else {
+		stream_buffer_take(&stream->out, attempt->moved);
+		stream->octets_out += attempt->moved;
+	}
 	return true;
 }
 
@@ -275,7 +279,7 @@ static SUSPENDS bool fill_once(struct stream *stream, size_t most, uint64_t dead
 			       struct attempt *attempt, struct failure *failure)
 {
 	char *room;
-	if (!may_go_on(stream, deadline_ms, failure)) {
+	if (!stream_may_go_on(stream, deadline_ms, failure)) {
 		return false;
 	}
 	if (stream->ran_into) {
@@ -307,7 +311,7 @@ SUSPENDS bool stream_fill_at_most(struct stream *stream, size_t most,
 			return false;
 		}
 		if (attempt.wait &&
-		    !wait_for(stream, attempt.wait, deadline_ms, failure)) {
+		    !stream_wait_for(stream, attempt.wait, deadline_ms, failure)) {
 			return false;
 		}
 	} while (attempt.moved == 0);
@@ -342,7 +346,8 @@ bool stream_is_quiet(struct stream *stream)
 {
 	char octet;
 	if (stream->is_aborted || stream->is_broken || stream->ran_into ||
-	    stream_input(stream).len > 0) {
+	    stream_input(stream).len > 0 ||
+	    (stream->deflate && stream_deflate_waits(stream->deflate))) {
 		return false;
 	}
 	if (stream->ssl) {
@@ -363,15 +368,12 @@ SUSPENDS bool stream_flush(struct stream *stream, uint64_t deadline_ms,
 {
 	struct attempt attempt = { 0 };
 	while (stream_pending(stream) > 0) {
-		if (!may_go_on(stream, deadline_ms, failure) ||
-		    !write_some(stream, stream_buffer_text(&stream->out), &attempt,
-				failure)) {
+		if (!stream_may_go_on(stream, deadline_ms, failure) ||
+		    !write_pending(stream, &attempt, failure)) {
 			return false;
 		}
-		stream_buffer_take(&stream->out, attempt.moved);
-		stream->octets_out += attempt.moved;
 		if (attempt.wait &&
-		    !wait_for(stream, attempt.wait, deadline_ms, failure)) {
+		    !stream_wait_for(stream, attempt.wait, deadline_ms, failure)) {
 			return false;
 		}
 	}
@@ -382,9 +384,15 @@ void stream_say_now(struct stream *stream, struct bytes text)
 {
 	struct attempt attempt;
 
-	if (stream_pending(stream) == 0 && !stream->is_broken &&
-	    (!stream->ssl || SSL_is_init_finished(stream->ssl)) &&
-	    write_some(stream, text, &attempt, NULL)) {
+	if (stream_pending(stream) > 0 || stream->is_broken ||
+	    (stream->ssl && !SSL_is_init_finished(stream->ssl))) {
+		return;
+	}
+	if (stream->deflate) {
+		stream_deflate_take(stream->deflate, text);
+		stream->octets_out += text.len;
+		(void)write_pending(stream, &attempt, NULL);
+	} else if (write_raw(stream, text, &attempt, NULL)) {
 		stream->octets_out += attempt.moved;
 	}
 }
@@ -428,7 +436,19 @@ SUSPENDS bool stream_write(struct stream *stream, struct bytes text, uint64_t de
 
 size_t stream_pending(const struct stream *stream)
 {
-	return stream_buffer_text(&stream->out).len;
+	return stream_buffer_text(&stream->out).len +
+	       (stream->deflate ? stream_deflate_pending(stream->deflate).len : 0);
+}
+
+bool stream_compress(struct stream *stream, struct failure *failure)
+{
+	assert(!stream->deflate && stream_pending(stream) == 0);
+	if (stream_input(stream).len > 0) {
+		return failure_set(failure, FAILURE_PROTOCOL,
+				   "something was sent ahead of compression");
+	}
+	stream->deflate = stream_deflate_new();
+	return true;
 }
 
 uint64_t stream_octets_in(const struct stream *stream)
@@ -439,104 +459,6 @@ uint64_t stream_octets_in(const struct stream *stream)
 uint64_t stream_octets_out(const struct stream *stream)
 {
 	return stream->octets_out;
-}
-
-/* OpenSSL tells by itself what it waits for; a failure is explained for operators. */
-static SUSPENDS bool handshake(struct stream *stream, const char *host,
-			       uint64_t deadline_ms, struct failure *failure)
-{
-	while (may_go_on(stream, deadline_ms, failure)) {
-		ERR_clear_error();
-		int result = SSL_do_handshake(stream->ssl);
-		int error = errno;
-		if (result == 1) {
-			return true;
-		}
-		int wanted = SSL_get_error(stream->ssl, result);
-		if (wanted != SSL_ERROR_WANT_READ && wanted != SSL_ERROR_WANT_WRITE) {
-			stream->is_broken = true;
-			return tls_handshake_failure(stream->ssl, result, error, host,
-						     failure);
-		}
-		int events = wanted == SSL_ERROR_WANT_READ ? UV_READABLE : UV_WRITABLE;
-		if (!wait_for(stream, events, deadline_ms, failure)) {
-			return failure_prefix(failure, "TLS handshake");
-		}
-	}
-	return false;
-}
-
-static bool is_clean_for_tls(const struct stream *stream, struct failure *failure)
-{
-	return stream_input(stream).len == 0 ||
-	       failure_set(failure, FAILURE_PROTOCOL, "plaintext was sent ahead of TLS");
-}
-
-static void describe(struct stream *stream)
-{
-	int len =
-		snprintf(stream->tls_text, sizeof(stream->tls_text), "%s %s",
-			 SSL_get_version(stream->ssl), SSL_get_cipher_name(stream->ssl));
-	assert(len > 0 && (size_t)len < sizeof(stream->tls_text));
-	(void)len;
-}
-
-SUSPENDS bool stream_accept_tls(struct stream *stream, struct tls_server *server,
-				uint64_t deadline_ms, struct failure *failure)
-{
-	assert(!stream->ssl && stream_pending(stream) == 0);
-	if (!is_clean_for_tls(stream, failure)) {
-		return false;
-	}
-	struct tls_client_hello hello;
-	stream->ssl = tls_server_session(server, stream->fd, failure);
-	if (!stream->ssl) {
-		return false;
-	}
-	tls_client_hello_keep(stream->ssl, &hello);
-	bool good = handshake(stream, NULL, deadline_ms, failure);
-	if (good) {
-		describe(stream);
-	} else {
-		stream->tls_offer = tls_offer_new(stream->ssl, &hello);
-	}
-	tls_client_hello_forget(stream->ssl, &hello);
-	count_asides(stream);
-	return good;
-}
-
-const struct tls_offer *stream_tls_offer(const struct stream *stream)
-{
-	return stream->tls_offer;
-}
-
-SUSPENDS bool stream_connect_tls(struct stream *stream, struct tls_client *client,
-				 const char *host, uint64_t deadline_ms,
-				 struct failure *failure)
-{
-	assert(!stream->ssl && stream_pending(stream) == 0);
-	if (!is_clean_for_tls(stream, failure)) {
-		return false;
-	}
-	stream->ssl = tls_client_session(client, stream->fd, host, failure);
-	if (!stream->ssl || !handshake(stream, host, deadline_ms, failure) ||
-	    !tls_client_pinned(client, stream->ssl, failure)) {
-		return false;
-	}
-	tls_client_drop_chain(stream->ssl);
-	count_asides(stream);
-	describe(stream);
-	return true;
-}
-
-bool stream_is_tls(const struct stream *stream)
-{
-	return stream->tls_text[0] != '\0';
-}
-
-const char *stream_tls_text(const struct stream *stream)
-{
-	return stream_is_tls(stream) ? stream->tls_text : "none";
 }
 
 void stream_abort(struct stream *stream)
@@ -569,6 +491,7 @@ static SUSPENDS void end(struct stream *stream)
 	close(stream->fd);
 	stream_buffer_release(&stream->in);
 	stream_buffer_release(&stream->out);
+	stream_deflate_free(stream->deflate);
 	free(stream->ran_into);
 	free(stream);
 }

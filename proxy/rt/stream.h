@@ -78,6 +78,13 @@ bool stream_is_tls(const struct stream *stream);
 /* "TLSv1.3 TLS_AES_256_GCM_SHA384", or "none": static or owned by the stream. */
 const char *stream_tls_text(const struct stream *stream);
 
+/*
+ * From here on both sides deflate what they say (RFC 4978). FAILURE_PROTOCOL where input
+ * is still buffered: the peer has something to say only once it was asked. From then on
+ * broken data and such as grows beyond measure are FAILURE_PROTOCOL, too.
+ */
+bool stream_compress(struct stream *stream, struct failure *failure);
+
 /* What has arrived and is not consumed. Borrowed until the next call on the stream. */
 struct bytes stream_input(const struct stream *stream);
 void stream_consume(struct stream *stream, size_t len);

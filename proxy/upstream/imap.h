@@ -36,6 +36,7 @@ enum imap_capability {
 	IMAP_AUTH_XOAUTH2 = 1 << 13,
 	IMAP_AUTH_OAUTHBEARER = 1 << 14,
 	IMAP_UNSELECT = 1 << 15,
+	IMAP_COMPRESS_DEFLATE = 1 << 16,
 };
 
 /* "SASL-IR UIDPLUS ...": for probe and the log. */

@@ -35,6 +35,7 @@ static const struct {
 	{ "X-GM-EXT-1", IMAP_X_GM_EXT_1 },
 	{ "OBJECTID", IMAP_OBJECTID },
 	{ "UNSELECT", IMAP_UNSELECT },
+	{ "COMPRESS=DEFLATE", IMAP_COMPRESS_DEFLATE },
 	{ "AUTH=PLAIN", IMAP_AUTH_PLAIN },
 	{ "AUTH=XOAUTH2", IMAP_AUTH_XOAUTH2 },
 	{ "AUTH=OAUTHBEARER", IMAP_AUTH_OAUTHBEARER },
@@ -366,6 +367,24 @@ SUSPENDS static bool establish(struct imap *imap, struct imap_timing *timing,
 	return ask_capabilities(imap, NULL, failure);
 }
 
+/* RFC 4978, behind the credential, which is nothing to be guessed by its length. */
+SUSPENDS static bool compress(struct imap *imap, struct failure *failure)
+{
+	if (!imap->upstream->route->compress ||
+	    !(imap->capabilities & IMAP_COMPRESS_DEFLATE)) {
+		return true;
+	}
+	if (!dialogue_command(imap, "COMPRESS DEFLATE", failure)) {
+		return false;
+	}
+	if (imap->answer.condition != IMAP_WIRE_OK) {
+		return true; // TLS does it, or the server does not like to
+	}
+	stream_consume(imap->stream, imap->taken);
+	imap->taken = 0;
+	return stream_compress(imap->stream, failure) || imap_lose(imap);
+}
+
 SUSPENDS static bool enter(struct imap *imap, const struct imap_credential *credential,
 			   const struct imap_client *client, struct failure *failure)
 {
@@ -380,7 +399,8 @@ SUSPENDS static bool enter(struct imap *imap, const struct imap_credential *cred
 		hide_secret(failure->text, sizeof(failure->text), credential->secret);
 		return false;
 	}
-	return ask_capabilities(imap, ADVICE_NOT_CONNECTED, failure);
+	return ask_capabilities(imap, ADVICE_NOT_CONNECTED, failure) &&
+	       compress(imap, failure);
 }
 
 static struct imap *create(struct upstream *upstream, struct stream *stream,

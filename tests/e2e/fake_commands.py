@@ -253,6 +253,12 @@ def _append(connection, tag, rest):
 
 # A folder is open -----------------------------------------------------------------
 
+def _compress(connection, tag, rest):
+    _need(connection, "COMPRESS=DEFLATE")
+    connection.ok(tag)
+    connection.deflate()
+
+
 def _mailbox(connection, to_write=False):
     if connection.mailbox is None:
         raise Refused("BAD no folder is open")
@@ -490,7 +496,7 @@ COMMANDS = {
     "SEARCH": _search_either(False), "UID SEARCH": _search_either(True),
     "STORE": _store_either(False), "UID STORE": _store_either(True),
     "EXPUNGE": _expunge, "UID EXPUNGE": _uid_expunge, "UID MOVE": _uid_move,
-    "CLOSE": _close, "UNSELECT": _unselect, "IDLE": _idle,
+    "CLOSE": _close, "COMPRESS": _compress, "UNSELECT": _unselect, "IDLE": _idle,
 }
 
 SIGNED_IN_ONLY = set(COMMANDS) - {

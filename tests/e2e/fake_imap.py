@@ -20,6 +20,7 @@ import ssl
 import struct
 import threading
 import time
+import zlib
 from typing import NamedTuple
 
 import net
@@ -266,6 +267,31 @@ def _server_context(certificate, client_ca):
     return context
 
 
+class Deflated:
+    """A socket whose octets are deflated (RFC 4978); wire_in, wire_out: so many were."""
+
+    def __init__(self, inner):
+        self.inner, self.wire_in, self.wire_out = inner, 0, 0
+        self._out = zlib.compressobj(9, zlib.DEFLATED, -15)
+        self._in = zlib.decompressobj(-15)
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+    def sendall(self, octets):
+        deflated = self._out.compress(octets) + self._out.flush(zlib.Z_SYNC_FLUSH)
+        self.wire_out += len(deflated)
+        self.inner.sendall(deflated)
+
+    def recv(self, size):
+        while True:
+            got = self.inner.recv(size)
+            self.wire_in += len(got)
+            octets = self._in.decompress(got)
+            if octets or not got:
+                return octets
+
+
 class Connection:
     """One client. Hooks use send, ok, no, bad, untagged, drip, stall, cut, tagged."""
 
@@ -468,6 +494,9 @@ class Connection:
         except (OSError, ValueError) as error:
             self.server.note(self.server.tls_failures, repr(error))
             raise Gone from None
+
+    def deflate(self):
+        self.socket = Deflated(self.socket)
 
     def is_tls(self):
         return isinstance(self.socket, ssl.SSLSocket)

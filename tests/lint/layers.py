@@ -18,6 +18,7 @@ RANK = {folder: rank for rank, row in enumerate(ROWS) for folder in row}
 LIBRARIES = [
     (r"uv(\.h|/)", {"proxy/rt"}),
     (r"ares(_\w+)?\.h", {"proxy/rt"}),
+    (r"zlib\.h", {"proxy/rt"}),
     (r"ucontext\.h", {"proxy/rt"}),
     (r"openssl/(ssl|tls1|ssl3|bio|dtls1)\.h", {"proxy/rt"}),
     (r"openssl/", {"proxy/rt", "proxy/keeper", "proxy/oauth"}),

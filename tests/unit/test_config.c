@@ -41,6 +41,7 @@ static const char full[] = "listen:\n"
 			   "    nul: replace\n"
 			   "    login-delay: 90s\n"
 			   "    min-poll: 2m\n"
+			   "    compress: true\n"
 			   "    server-connections: 100\n"
 			   "    server-connections-per-account: 15\n"
 			   "    server-sign-in-rate: 5\n"
@@ -157,6 +158,7 @@ static void test_every_route_setting_is_understood(void **state)
 	assert_int_equal(route->nul, CONFIG_NUL_REPLACE);
 	assert_int_equal(route->login_delay_s, 90);
 	assert_int_equal(route->min_poll_ms, 120000);
+	assert_true(route->compress);
 	assert_int_equal(route->server_connections, 100);
 	assert_int_equal(route->server_connections_per_account, 15);
 	assert_int_equal(route->server_sign_in_rate, 5);
@@ -485,6 +487,7 @@ static void test_the_description_names_every_effective_value(void **state)
 		"forward-client id, when-locked share, nul replace\n",
 		"    login-delay 90s\n",
 		"    min-poll 2m\n",
+		"    compress true\n",
 		"    server-connections 100\n",
 		"    server-connections-per-account 15\n",
 		"    server-sign-in-rate 5\n",
