@@ -220,6 +220,22 @@ static void check_life(struct config_check *check, const char *text,
 	}
 }
 
+/* Without these nobody could be invited, or no consent kept. */
+static void check_needs(struct config_check *check, const struct config *config)
+{
+	if (config->provider_count == 0) {
+		config_mistake(check, "", "is for providers: there are none");
+	}
+	if (!config->control) {
+		config_mistake(check, "",
+			       "needs state (or control): popbridge account invite makes "
+			       "the links");
+	}
+	if (!config->master_key) {
+		config_mistake(check, "", "needs master-key: consents are stored sealed");
+	}
+}
+
 void config_check_consent(struct config_check *check,
 			  const struct config_raw_consent *raw, struct config *config)
 {
@@ -231,9 +247,7 @@ void config_check_consent(struct config_check *check,
 	}
 	consent->wanted = true;
 	snprintf(check->at, sizeof(check->at), "consent");
-	if (config->provider_count == 0) {
-		config_mistake(check, "", "is for providers: there are none");
-	}
+	check_needs(check, config);
 	check_certificate(check, raw, config);
 	check_life(check, raw->invitation_life, consent);
 	if (!check_url(check, raw->url, consent, &place)) {

@@ -6,6 +6,7 @@
 #include "proxy/config/config_provider.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 
 static void judge(const char *before, const char *key, const char *path,
@@ -31,12 +32,23 @@ static void judge_one_of(const char *before, const char *list, size_t index,
 	judge(before, text, path, out);
 }
 
+/* Not that of the tls section, which is told already. */
+static bool has_key_of_its_own(const struct config *config)
+{
+	return config->consent.key &&
+	       (config->certificate_count == 0 || !config->certificates[0].key ||
+		strcmp(config->consent.key, config->certificates[0].key) != 0);
+}
+
 void config_describe_exposed(const struct config *config, const char *before,
 			     struct buffer *out)
 {
 	judge(before, "master-key", config->master_key, out);
 	for (size_t i = 0; i < config->certificate_count; i++) {
 		judge(before, "key", config->certificates[i].key, out);
+	}
+	if (has_key_of_its_own(config)) {
+		judge(before, "consent.key", config->consent.key, out);
 	}
 	for (size_t i = 0; i < config->route_count; i++) {
 		judge_one_of(before, "routes", i, "client-key",

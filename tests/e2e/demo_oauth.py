@@ -16,10 +16,12 @@ import threading
 import mails
 import net
 import oauth
+import pki
 
 import demo
 
 USER = "joe@example.test"
+INVITED = "ann@example.test"
 
 
 def main(binary):
@@ -29,13 +31,15 @@ def main(binary):
         return 1
     with contextlib.ExitStack() as stack:
         print("== starting an OAuth2 provider, and an IMAP server that takes its tokens only")
-        provider = stack.enter_context(oauth.Provider())
+        page = f"https://localhost:{net.free_port()}"
+        provider = stack.enter_context(oauth.Provider(redirect=f"{page}/callback"))
         server = stack.enter_context(oauth.dovecot_for(provider))
         for mail in mails.sample():
             server.write_maildir(USER, mail)
+            server.write_maildir(INVITED, mail)
         folder = net.short_folder("demo")
         stack.callback(net.remove_folder, folder)
-        config = _write_config(folder, provider, server)
+        config = _write_config(folder, provider, server, page)
         bridge = subprocess.Popen(net.die_with_parent([binary, "serve", "-c", config]),
                                   stdin=subprocess.DEVNULL, start_new_session=True)
         stack.callback(demo.stop, bridge)
@@ -47,7 +51,9 @@ def main(binary):
         _consent(binary, config)
         password = json.loads(_account(binary, config, "password", USER, "--label", "demo",
                                        "--json"))["password"]
-        _explain(binary, config, password)
+        _account(binary, config, "add", INVITED, "--provider", provider.config["name"])
+        link = json.loads(_account(binary, config, "invite", INVITED, "--json"))["url"]
+        _explain(binary, config, password, link)
         with contextlib.suppress(KeyboardInterrupt):
             bridge.wait()
             return bridge.returncode
@@ -55,11 +61,16 @@ def main(binary):
     return 0
 
 
-def _write_config(folder, provider, server):
-    with open(f"{folder}/master.key", "wb") as key:
-        key.write(base64.b64encode(os.urandom(32)) + b"\n")
+def _write_config(folder, provider, server, page):
+    certificate = pki.Pki(f"{folder}/pki").server
+    os.chmod(certificate.key, 0o600)
+    _write_secret(f"{folder}/client.secret", oauth.PAGE_SECRET.encode())
+    _write_secret(f"{folder}/master.key", base64.b64encode(os.urandom(32)))
     config = {"listen": [{"address": "127.0.0.1:1110"}], "state": f"{folder}/state",
-              "master-key": f"{folder}/master.key", "providers": [provider.config],
+              "master-key": f"{folder}/master.key",
+              "providers": [provider.page_config(f"{folder}/client.secret")],
+              "consent": {"url": page, "address": f"127.0.0.1:{page.rsplit(':', 1)[1]}",
+                          "certificate": certificate.chain, "key": certificate.key},
               "routes": [{"match": "*", "server": server.url}],
               "log": {"level": "warning"}}
     if os.getuid() == 0:  # the folder is root's
@@ -69,6 +80,11 @@ def _write_config(folder, provider, server):
         json.dump(config, out, indent=2)
     print(f"== popbridge's configuration ({path}):\n{json.dumps(config, indent=2)}")
     return path
+
+
+def _write_secret(path, secret):
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+        out.write(secret + b"\n")
 
 
 def _account(binary, config, *words):
@@ -111,7 +127,7 @@ def _wait_for_person(row):
     threading.Thread(target=read, daemon=True).start()
 
 
-def _explain(binary, config, password):
+def _explain(binary, config, password, link):
     print(f"""
 The mailbox of {USER} is behind popbridge, for this device password:
 
@@ -122,6 +138,12 @@ Try, in another terminal:
     curl -u {USER}:{password} pop3://127.0.0.1:1110/          # the list of messages
     curl -u {USER}:{password} pop3://127.0.0.1:1110/1         # the first one
     {binary} account show {USER} -c {config}
+
+{INVITED} has not consented yet, and has got a link for that, good once. As that person,
+open it in a browser on this machine (its certificate is this demo's: let the browser go on),
+and sign in there as {INVITED} with any password:
+
+    {link}
 
 Ctrl-C stops everything.
 """, flush=True)

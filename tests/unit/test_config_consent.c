@@ -1,6 +1,7 @@
 #include "tests/unit/config_fixture.h"
 
-#define PROVIDER "providers: [{kind: google, client-id: abc}]\n"
+#define KEPT "state: /var/lib/popbridge\nmaster-key: /dev/null\n"
+#define PROVIDER KEPT "providers: [{kind: google, client-id: abc}]\n"
 #define PAIR "certificate: /dev/null, key: /dev/null"
 
 static struct config *load(const char *consent)
@@ -68,6 +69,27 @@ static void test_devices_are_told_what_the_file_says(void **state)
 	config_free(config);
 }
 
+static void test_a_key_that_all_may_read_is_told_once(void **state)
+{
+	struct config *own = load("url: \"https://a.example\"");
+	struct config *shared =
+		accepted(printed("%s" PROVIDER "tls: {" PAIR "}\n"
+				 "consent: {url: \"https://a.example\"}\n",
+				 ROUTE));
+	struct buffer told;
+
+	(void)state;
+	buffer_init(&told, 4096);
+	config_describe_exposed(own, "", &told);
+	assert_non_null(memmem(told.data, told.len, "consent.key", 11));
+	buffer_clear(&told);
+	config_describe_exposed(shared, "", &told);
+	assert_null(memmem(told.data, told.len, "consent.key", 11));
+	buffer_release(&told);
+	config_free(own);
+	config_free(shared);
+}
+
 static void test_mistakes_are_told_by_their_place(void **state)
 {
 	(void)state;
@@ -85,7 +107,18 @@ static void test_mistakes_are_told_by_their_place(void **state)
 			"consent.pop3-server: is pop3s://HOST");
 	consent_refused(PAIR ", url: \"https://a.example\", invitation-life: 5s",
 			"consent.invitation-life: is 1m to 720h");
-	refused(printed("%sconsent: {url: \"https://a.example\", " PAIR "}\n", ROUTE),
+	refused(printed("%smaster-key: /dev/null\nproviders: [{kind: google, client-id: "
+			"abc}]\n"
+			"consent: {url: \"https://a.example\", " PAIR "}\n",
+			ROUTE),
+		"consent: needs state (or control)");
+	refused(printed("%sstate: /var/lib/popbridge\nproviders: [{kind: google, "
+			"client-id: abc}]\n"
+			"consent: {url: \"https://a.example\", " PAIR "}\n",
+			ROUTE),
+		"consent: needs master-key");
+	refused(printed("%s" KEPT "consent: {url: \"https://a.example\", " PAIR "}\n",
+			ROUTE),
 		"consent: is for providers");
 }
 
@@ -96,6 +129,7 @@ int main(void)
 		cmocka_unit_test(test_the_usual_port_does_not_stand_in_the_url),
 		cmocka_unit_test(test_devices_are_told_of_the_listener_with_tls),
 		cmocka_unit_test(test_devices_are_told_what_the_file_says),
+		cmocka_unit_test(test_a_key_that_all_may_read_is_told_once),
 		cmocka_unit_test(test_mistakes_are_told_by_their_place),
 	};
 
