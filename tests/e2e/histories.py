@@ -205,7 +205,12 @@ class History:
             self.dovecot.expunge(self.user, some)
 
     def renumber(self):
+        """
+        Dovecot goes on to give the old UIDVALIDITY to who selected the folder before, over
+        a connection that is kept, so that none is.
+        """
         self.dovecot.change_uidvalidity(self.user)
+        self.dovecot.drop_connections(self.user)
 
     def empty(self):
         uids = self.dovecot.uids(self.user)
