@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define KEPT_BYTES (1024 * 1024)
+
 static void *checked(void *memory, size_t bytes)
 {
 	if (!memory) {
@@ -69,6 +71,13 @@ void memory_wipe(void *memory, size_t bytes)
 	if (bytes > 0) {
 		explicit_bzero(memory, bytes);
 	}
+}
+
+void memory_keep_some(void)
+{
+#ifdef __GLIBC__
+	mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
+#endif
 }
 
 void memory_give_back(void)

@@ -22,6 +22,10 @@ void secret_set(struct secret *secret, struct bytes value);
 void secret_release(struct secret *secret);
 struct bytes secret_bytes(const struct secret *secret);
 
+/* For a process that serves: the end of each session would give the heap's end back to
+ * the system, and the next session would ask for it again. */
+void memory_keep_some(void);
+
 /* What was freed goes back to the system: free() alone keeps all that lies below anything
  * still in use. Takes milliseconds. */
 void memory_give_back(void);

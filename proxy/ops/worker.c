@@ -245,6 +245,7 @@ SUSPENDS int worker_live(struct role *role)
 	struct worker worker = { .role = role };
 	struct failure failure;
 
+	memory_keep_some();
 	if (!join_census(role, &failure) ||
 	    !service_init(&worker.service, role->config, &failure)) {
 		log_say(LOG_ERROR, "not started", "worker %u: %s", role->start.slot,

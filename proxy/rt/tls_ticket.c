@@ -103,6 +103,7 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv,
 
 void tls_ticket_setup(SSL_CTX *context, const struct tls_ticket_secret *secret)
 {
+	SSL_CTX_set_num_tickets(context, 1); // nobody has two connections to resume
 	SSL_CTX_set_app_data(context, (void *)(uintptr_t)secret);
 	SSL_CTX_set_timeout(context, PERIOD_S);
 	SSL_CTX_set_tlsext_ticket_key_evp_cb(context, on_ticket);

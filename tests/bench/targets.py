@@ -5,6 +5,7 @@ no server but raw IMAP, everything asked for at once; pipefloor: 64 single FETCH
 unparked: popbridge without parking.
 """
 
+import contextlib
 import os
 import shutil
 import signal
@@ -92,8 +93,12 @@ log: {{level: warning}}
         state.wait_port(self.port)
 
     def _workers(self):
-        return {pid for pid in accounting.tree(self.root)
-                if "\0--role\0worker\0" in accounting.read(f"/proc/{pid}/cmdline")}
+        found = set()
+        for pid in accounting.tree(self.root):
+            with contextlib.suppress(OSError):  # one that has just ended
+                if "\0--role\0worker\0" in accounting.read(f"/proc/{pid}/cmdline"):
+                    found.add(pid)
+        return found
 
     def forget(self, user):
         """The workers remember; a reload replaces them."""
