@@ -46,14 +46,15 @@ static void note_unique_ids(const struct session *session,
 			    const struct destination *destination)
 {
 	const struct config_route *route = destination->upstream->route;
-	const struct keeper_unique_ids made_by = {
+	struct keeper_unique_ids made_by = {
 		.account = buffer_bytes(&session->user),
 		.routed_as = buffer_bytes(&destination->name),
-		.folder = destination->folder.len > 0 ? (struct bytes){ 0 }
-						      : bytes_of(route->folder),
 		.unique_id = bytes_of(route->unique_id.text),
 	};
 
+	if (destination->folder.len == 0) {
+		made_by.folder = bytes_of(route->folder);
+	}
 	keeper_tell_unique_ids(session->service->keeper, &made_by);
 }
 
