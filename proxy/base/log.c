@@ -207,37 +207,3 @@ void log_say(enum log_level level, const char *event, const char *format, ...)
 	log_string(&line, "message", len < 0 ? format : message);
 	log_end(&line);
 }
-
-static bool find_name(struct bytes text, const char *const names[], size_t count,
-		      size_t *out)
-{
-	for (size_t i = 0; i < count; i++) {
-		if (text.len == strlen(names[i]) &&
-		    memcmp(text.at, names[i], text.len) == 0) {
-			*out = i;
-			return true;
-		}
-	}
-	return false;
-}
-
-bool log_level_parse(struct bytes text, enum log_level *out)
-{
-	size_t index;
-	bool found = find_name(text, level_names, 4, &index);
-	if (found) {
-		*out = (enum log_level)index;
-	}
-	return found;
-}
-
-bool log_format_parse(struct bytes text, enum log_format *out)
-{
-	static const char *const names[] = { "logfmt", "json" };
-	size_t index;
-	bool found = find_name(text, names, 2, &index);
-	if (found) {
-		*out = (enum log_format)index;
-	}
-	return found;
-}

@@ -46,7 +46,4 @@ void log_end(struct log_line *line);
 void log_say(enum log_level level, const char *event, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-bool log_level_parse(struct bytes text, enum log_level *out);
-bool log_format_parse(struct bytes text, enum log_format *out);
-
 #endif

@@ -72,7 +72,6 @@ struct session {
 	bool signed_in;
 	bool committing; // must not be cancelled
 	bool in_answer;  // a listing or message is begun, not ended: hang up hard
-	bool cancelled;  // noticed while committing
 	bool kicked;     // by an operator: cancelled, unless it was committing
 	bool dropped;    // cancelled to make room for others
 	struct census_place *counted[ADMISSION_COUNTS]; // NULL: not there

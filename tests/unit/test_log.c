@@ -153,19 +153,6 @@ static void test_unwanted_levels_are_not_written(void **state)
 			    " level=warning event=seen message=\"1 of two words\"\n");
 }
 
-static void test_settings_are_words(void **state)
-{
-	(void)state;
-	enum log_level level;
-	enum log_format format;
-	assert_true(log_level_parse((struct bytes){ "debug", 5 }, &level));
-	assert_int_equal(level, LOG_DEBUG);
-	assert_false(log_level_parse((struct bytes){ "deb", 3 }, &level));
-	assert_true(log_format_parse((struct bytes){ "json", 4 }, &format));
-	assert_int_equal(format, LOG_JSON);
-	assert_false(log_format_parse((struct bytes){ "xml", 3 }, &format));
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -175,7 +162,6 @@ int main(void)
 		cmocka_unit_test(test_long_values_end_in_dots),
 		cmocka_unit_test(test_fields_that_do_not_fit_are_left_out),
 		cmocka_unit_test(test_unwanted_levels_are_not_written),
-		cmocka_unit_test(test_settings_are_words),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
