@@ -13,16 +13,32 @@
 
 #define TEXT_MAX (1024 * 1024 + 1)
 
-/* The memory file's first line says what follows: "url" or the path. */
-static int write_text(const struct source *source, struct bytes text)
+/*
+ * The memory file that roles read; its first line says what follows: "url" or the path.
+ * Takes the configuration, and gives it back where that worked.
+ */
+static struct config *with_text(struct config *config, const struct source *source,
+				struct bytes text, int *text_fd,
+				struct config_errors *errors)
 {
-	const int fd = memfd_create("popbridge-config", MFD_CLOEXEC);
+	int fd;
 
-	if (fd < 0 || dprintf(fd, "%s\n%.*s", source->url ? "url" : source->path,
-			      (int)text.len, text.at) < 0) {
-		abort();
+	if (!config) {
+		return NULL;
 	}
-	return fd;
+	fd = memfd_create("popbridge-config", MFD_CLOEXEC);
+	if (fd >= 0 && dprintf(fd, "%s\n%.*s", source->url ? "url" : source->path,
+			       (int)text.len, text.at) >= 0) {
+		*text_fd = fd;
+		return config;
+	}
+	config_errors_add(errors, "the configuration cannot be handed on: %s",
+			  strerror(errno));
+	if (fd >= 0) {
+		close(fd);
+	}
+	config_free(config);
+	return NULL;
 }
 
 static bool read_all(int fd, struct buffer *out)
@@ -49,11 +65,12 @@ static struct config *load_file(const struct source *source, int *text_fd,
 	buffer_init(&text, TEXT_MAX + 4096);
 	if (fd >= 0 && read_all(fd, &text)) {
 		config = config_parse(buffer_bytes(&text), source->path, errors);
-	} else {
-		config = config_load(source->path, errors); // says why it cannot be read
-	}
-	if (config) {
-		*text_fd = write_text(source, buffer_bytes(&text));
+		config = with_text(config, source, buffer_bytes(&text), text_fd, errors);
+	} else if ((config = config_load(source->path, errors))) { // else it says why
+		config_errors_add(errors, "%s: was replaced while it was read; try again",
+				  source->path);
+		config_free(config);
+		config = NULL;
 	}
 	buffer_release(&text);
 	if (fd >= 0) {
@@ -65,31 +82,23 @@ static struct config *load_file(const struct source *source, int *text_fd,
 static struct config *load_text(const struct source *source, int *text_fd,
 				struct config_errors *errors)
 {
-	struct config *config =
-		config_parse(bytes_of(source->text), source->path, errors);
+	const struct bytes text = bytes_of(source->text);
 
-	if (config) {
-		*text_fd = write_text(source, bytes_of(source->text));
-	}
-	return config;
+	return with_text(config_parse(text, source->path, errors), source, text, text_fd,
+			 errors);
 }
 
 struct config *source_load(const struct source *source, int *text_fd,
 			   struct config_errors *errors)
 {
-	struct config *config;
-
 	if (source->text) {
 		return load_text(source, text_fd, errors);
 	}
 	if (!source->url) {
 		return load_file(source, text_fd, errors);
 	}
-	config = config_from_url(source->url, errors);
-	if (config) {
-		*text_fd = write_text(source, bytes_of(source->url));
-	}
-	return config;
+	return with_text(config_from_url(source->url, errors), source,
+			 bytes_of(source->url), text_fd, errors);
 }
 
 static struct config *parse(struct bytes text, struct config_errors *errors)

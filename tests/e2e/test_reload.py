@@ -9,6 +9,7 @@ import time
 import pytest
 
 import fake_imap
+import injection
 import net
 import pop3
 import roles
@@ -304,3 +305,19 @@ def test_a_worker_that_dies_during_reloads_comes_back_with_the_new_configuration
             client.quit()
             return count == 1
         net.wait_until(is_new, 20 * net.slow_factor(), "the last configuration is used")
+
+
+@pytest.mark.parametrize("call, why", [
+    ("memfd_create", "cannot be handed on: Too many open files"),
+    ("openat", "was replaced while it was read")])
+def test_a_configuration_that_cannot_be_handed_on_leaves_the_old_one(service, call, why):
+    """Not even the master notices more of it than a refused reload."""
+    with service.client() as client:
+        with injection.Injection([service.bridge.process.pid], call, "error=EMFILE:when=1"):
+            refused = service.reload("not reloaded")
+        assert why in refused["message"]
+        client.ok("CAPA")
+        client.multiline()
+    service.reload()
+    with service.client() as client:
+        client.ok("CAPA")
