@@ -303,8 +303,8 @@ bool pop3_unique_id_parse(struct bytes text, bool uid_only,
 	struct pop3_unique_id_template template = { 0 };
 
 	if (text.len == 0) {
-		return refuse(why, "the unique-id template is empty: "
-				   "write for example " POP3_UNIQUE_ID_DEFAULT);
+		return refuse(why, "the unique-id template is empty: write for "
+				   "example " POP3_UNIQUE_ID_DEFAULT);
 	}
 	if (text.len > sizeof(template.text)) {
 		return refuse(why,

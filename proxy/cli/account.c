@@ -56,8 +56,7 @@ static const struct argp_option account_options[] = {
 	  "The user name upstream. Default: the account's own name", 0 },
 	{ "kind", OPTION_KIND, "KIND", 0,
 	  "How it signs in upstream: oauth, password (a stored one), or pass-through "
-	  "(the "
-	  "client's own). Default: oauth with --provider, else password",
+	  "(the client's own). Default: oauth with --provider, else password",
 	  0 },
 	{ "provider", OPTION_PROVIDER, "NAME", 0,
 	  "Where its tokens come from: one of the configuration's providers", 0 },
@@ -84,8 +83,7 @@ static const struct argp_option password_options[] = {
 	  "For clients that say APOP: the password itself is stored, sealed", 0 },
 	{ "password-file", OPTION_SECRET_FILE, "FILE", 0,
 	  "The first line of FILE is the password; - is standard input. Without it one "
-	  "is "
-	  "made and shown, once",
+	  "is made and shown, once",
 	  0 },
 	{ "no-delete", OPTION_NO_DELETE, NULL, 0, "It may not delete mail", 0 },
 	{ "read-only", OPTION_READ_ONLY, NULL, 0,
@@ -404,8 +402,7 @@ static const struct action {
 	  "Registers USER, the name that the POP3 client says." },
 	{ "change", "USER", false, account_options, change,
 	  "Changes what is said of USER's account. Another kind, provider or "
-	  "--signs-in-as "
-	  "takes consent anew." },
+	  "--signs-in-as takes consent anew." },
 	{ "list", NULL, false, common_options, account_list, "Lists all accounts." },
 	{ "show", "USER", false, common_options, account_show,
 	  "Shows an account, its consent and its device passwords." },

@@ -66,8 +66,7 @@ static void show_code(const struct account_arguments *arguments,
 	printf("\n\nand type in the code\n\n    ");
 	output_text(stdout, row->text[ADMIN_USER_CODE]);
 	printf("\n\nthen sign in there as the account's owner. The code is good until "
-	       "%s; "
-	       "give it\nto nobody who does not know what it is for.\n\n",
+	       "%s; give it\nto nobody who does not know what it is for.\n\n",
 	       output_time(row->number[ADMIN_UNTIL_S], until));
 	if (isatty(STDOUT_FILENO)) {
 		char *url = memory_copy_text(best);

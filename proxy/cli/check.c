@@ -49,8 +49,7 @@ static const struct argp argp = {
 	.parser = take,
 	.args_doc = "[FILE]",
 	.doc = "Reads a configuration, says every mistake in it, then what popbridge "
-	       "would "
-	       "do with it.",
+	       "would do with it.",
 };
 
 /* Certificates and CA files are opened too: what serve would trip over. */

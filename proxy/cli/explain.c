@@ -18,10 +18,8 @@ static const struct argp argp = {
 	.children = enquiry_options,
 	.args_doc = "REF|USER",
 	.doc = "Says what was behind the -ERR with a reference, \"(ref 7F3A9C)\", or "
-	       "behind "
-	       "the last ones of a user: what happened, whose part it was, what to do. "
-	       "Up to "
-	       "20 of a user are kept, for 90 days.",
+	       "behind the last ones of a user: what happened, whose part it was, what "
+	       "to do. Up to 20 of a user are kept, for 90 days.",
 };
 
 /* Six hexadecimal digits are a reference, unless a user has that name. */
@@ -42,14 +40,12 @@ static const char *whose(uint64_t kind)
 	switch ((enum failure_kind)kind) {
 	case FAILURE_AUTH:
 		return "the client's: its user name or password is not taken, or "
-		       "somebody "
-		       "else guesses";
+		       "somebody else guesses";
 	case FAILURE_TEMPORARY:
 		return "the mail server's or the network's, and it may be over by now";
 	case FAILURE_PERMANENT:
 		return "a setting's: it stays until somebody changes something here or "
-		       "at "
-		       "the mail server";
+		       "at the mail server";
 	case FAILURE_IN_USE:
 		return "nobody's: another session of this user was in the mailbox";
 	case FAILURE_TOO_SOON:

@@ -13,13 +13,10 @@ static const struct argp kick_argp = {
 	.children = enquiry_options,
 	.args_doc = "USER",
 	.doc = "Ends the sessions of USER, as the client says it, in any case of "
-	       "letters, without "
-	       "deleting "
-	       "anything; a QUIT that is being carried out is left to end. Says how "
-	       "many. "
-	       "Connections to the IMAP server that were kept for the next session are "
-	       "closed. "
-	       "The user may sign in again at once.",
+	       "letters, without deleting anything; a QUIT that is being carried out is "
+	       "left to end. Says how many. Connections to the IMAP server that were "
+	       "kept for the next session are closed. The user may sign in again at "
+	       "once.",
 };
 
 static const struct argp forget_argp = {
@@ -30,11 +27,10 @@ static const struct argp forget_argp = {
 	.doc = "Erases everything that is stored about USER, in any case of letters: how "
 	       "sign-ins fared, addresses, failures, uses of old TLS; and closes "
 	       "connections to the IMAP server that were kept for the next session. Says "
-	       "what. It "
-	       "stays in "
-	       "logs, in copies of the state directory, and in those that a new version "
-	       "makes of the store before it changes it (popbridge.db.version-N): remove "
-	       "them when the new version has proven itself.",
+	       "what. It stays in logs, in copies of the state directory, and in those "
+	       "that a new version makes of the store before it changes it "
+	       "(popbridge.db.version-N): remove them when the new version has proven "
+	       "itself.",
 };
 
 static void print_kicked(const struct subject *subject, uint64_t count)

@@ -78,10 +78,8 @@ static const struct argp argp = {
 	.parser = take,
 	.args_doc = "USER",
 	.doc = "Signs USER in upstream as a POP3 client would be, and prints each step "
-	       "with "
-	       "its time, what the server can do, and what popbridge would do there. "
-	       "Nothing "
-	       "is changed in the mailbox.",
+	       "with its time, what the server can do, and what popbridge would do "
+	       "there. Nothing is changed in the mailbox.",
 };
 
 static const char *const stage_names[IMAP_STAGES] = {

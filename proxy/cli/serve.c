@@ -78,8 +78,7 @@ static const struct argp argp = {
 	.args_doc = "[IMAP-URL]",
 	.doc = "Speaks POP3 to clients and IMAP to servers. With IMAP-URL and no "
 	       "configuration: POP3 on 127.0.0.1:1110, every user to that server, "
-	       "nothing "
-	       "kept.",
+	       "nothing kept.",
 };
 
 static void raise_descriptor_limit(void)

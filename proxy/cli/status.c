@@ -29,8 +29,7 @@ static const struct argp_option options[] = {
 	{ "watch", 'w', NULL, 0, "Again every 2 seconds, until interrupted", 0 },
 	{ "problems", OPTION_PROBLEMS, NULL, 0,
 	  "Only the accounts that cannot sign in any more, or whose sessions end with "
-	  "DELEs "
-	  "and no QUIT; exits 2 where there are any",
+	  "DELEs and no QUIT; exits 2 where there are any",
 	  0 },
 	{ "silent", OPTION_SILENT, "DURATION", 0,
 	  "With --problems: accounts, too, that did not sign in for so long (6h, 30m)",
@@ -105,10 +104,8 @@ static const struct argp argp = {
 	.parser = take,
 	.children = enquiry_options,
 	.doc = "Says what a popbridge that runs with this configuration is doing: "
-	       "health, "
-	       "sessions, mail, IMAP servers, failures; needs web.address. --problems "
-	       "and "
-	       "--legacy name users; they need control or state.",
+	       "health, sessions, mail, IMAP servers, failures; needs web.address. "
+	       "--problems and --legacy name users; they need control or state.",
 };
 
 static int watch(const struct config_web *web, const char *page)

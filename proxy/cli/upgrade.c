@@ -68,8 +68,7 @@ static const struct argp argp = {
 	.doc = "Lets a popbridge that runs with this configuration become the program "
 	       "that is installed by now, without a refused connection: new sessions are "
 	       "the new one's, those that run go on. Where the new program does not "
-	       "work, "
-	       "the old one stays. Says what came of it.",
+	       "work, the old one stays. Says what came of it.",
 };
 
 static void pause_ms(long ms)

@@ -249,8 +249,7 @@ static void check_whole(struct config_check *check,
 	}
 	if (provider->app_only && !provider->app_scope) {
 		config_mistake(check, "app-scope",
-			       "is missing: what app-only tokens are "
-			       "for");
+			       "is missing: what app-only tokens are for");
 	}
 	if (!provider->token_endpoint && !provider->discovery) {
 		config_mistake(

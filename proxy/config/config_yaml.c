@@ -363,8 +363,7 @@ static bool take_event(struct reading *reading, const yaml_event_t *event)
 		reading->path.len = 0;
 		return ++reading->documents < 2 ||
 		       refuse(reading, mark,
-			      "a second YAML document: one file holds one "
-			      "configuration",
+			      "a second YAML document: one file holds one configuration",
 			      "");
 	case YAML_SCALAR_EVENT:
 	case YAML_SEQUENCE_START_EVENT:

@@ -95,11 +95,10 @@ SUSPENDS bool keeper_login(struct keeper_client *client, struct bytes key,
 	const uint32_t early_ms = question->number;
 
 	keeper_question_free(question);
-	return early_ms == 0 ||
-	       failure_set(failure, FAILURE_TOO_SOON,
-			   "the account may sign in every %" PRIu32 " s, and again in "
-			   "%" PRIu32 " s",
-			   delay_s, (early_ms + 999) / 1000);
+	return early_ms == 0 || failure_set(failure, FAILURE_TOO_SOON,
+					    "the account may sign in every %" PRIu32
+					    " s, and again in %" PRIu32 " s",
+					    delay_s, (early_ms + 999) / 1000);
 }
 
 void keeper_tell(struct keeper_client *client, const struct keeper_sign_in *who,

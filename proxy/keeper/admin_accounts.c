@@ -190,8 +190,7 @@ static const char *unfit(const struct admin_client *client,
 			      bytes_of(*registered->route ? registered->route
 							  : registered->account))) {
 		return "no route matches the account's name: add one whose match fits, "
-		       "or "
-		       "name another that one fits with --route";
+		       "or name another that one fits with --route";
 	}
 	return NULL;
 }

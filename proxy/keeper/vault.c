@@ -179,9 +179,8 @@ static bool lost_key(const struct vault *vault, struct failure *failure)
 			    : "the store has sealed secrets, and no master-key is "
 			      "configured");
 	return failure_advise(failure,
-			      "configure the master-key they were sealed with; if "
-			      "it is lost, move the store away and let everybody "
-			      "consent anew");
+			      "configure the master-key they were sealed with; if it is "
+			      "lost, move the store away and let everybody consent anew");
 }
 
 static bool read_keys(struct vault *vault, struct failure *failure)

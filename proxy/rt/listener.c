@@ -97,9 +97,8 @@ static bool listen_failure(const struct address *address, int error,
 		    address_port(address), strerror(error));
 	if (error == EACCES) {
 		return failure_advise(
-			failure, "ports below 1024 need root or CAP_NET_BIND_SERVICE "
-				 "at the start: one that a reload adds takes a "
-				 "restart");
+			failure, "ports below 1024 need root or CAP_NET_BIND_SERVICE at "
+				 "the start: one that a reload adds takes a restart");
 	}
 	if (error == EADDRINUSE) {
 		return failure_advise(failure, "another program listens there already");

@@ -133,9 +133,8 @@ static void explain(const struct session *session, const struct tls_offer *offer
 		failure_prefix(failure, "the client does not accept our certificate");
 		failure_advise(
 			failure,
-			"show one, with its chain, of an authority the client knows "
-			"and for the name it connects to; or let the client accept "
-			"this one");
+			"show one, with its chain, of an authority the client knows and "
+			"for the name it connects to; or let the client accept this one");
 		return;
 	case TLS_TROUBLE_LEFT:
 		failure_advise(failure, "if it always does: it may not accept our "

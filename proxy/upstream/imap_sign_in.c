@@ -208,9 +208,9 @@ SUSPENDS static bool identify(struct imap *imap, const struct imap_client *clien
 			"\"x-session-ext-id\" \"%s\" \"x-proxy-ttl\" \"4\")",
 			address, address_port(client->address), client->session_id);
 	}
-	return imap_send_aside(imap, failure,
-			       "ID (\"name\" \"popbridge\" \"version\" "
-			       "\"" POPBRIDGE_VERSION "\")");
+	return imap_send_aside(
+		imap, failure,
+		"ID (\"name\" \"popbridge\" \"version\" \"" POPBRIDGE_VERSION "\")");
 }
 
 /* A mechanism this server and this credential have in common. False: none. */
