@@ -266,6 +266,16 @@ static bool begin_nil_body(struct imap_wire *wire, struct bytes *rest,
 	return true;
 }
 
+/* "<0>", or the whole "<0.8192>" of the question, as some servers repeat it. */
+static bool take_origin(struct bytes *rest, uint64_t *origin)
+{
+	uint64_t asked;
+
+	return imap_token_number(rest, origin) &&
+	       (!take_octet(rest, '.') || imap_token_number(rest, &asked)) &&
+	       take_octet(rest, '>');
+}
+
 /* Behind "BODY[]": an origin perhaps, then the value. */
 static bool body_item(struct imap_wire *wire, struct bytes *rest,
 		      struct imap_wire_event *event)
@@ -274,8 +284,7 @@ static bool body_item(struct imap_wire *wire, struct bytes *rest,
 
 	event->kind = IMAP_WIRE_BODY_BEGINS;
 	event->partial = take_octet(rest, '<');
-	if (event->partial &&
-	    (!imap_token_number(rest, &event->origin) || !take_octet(rest, '>'))) {
+	if (event->partial && !take_origin(rest, &event->origin)) {
 		return imap_wire_violate(wire, event, "a body's origin is malformed");
 	}
 	if (!imap_token_spaces(rest)) {

@@ -102,6 +102,9 @@ static inline void reference_body(struct reference *reference)
 
 	if (partial) {
 		origin = reference_number(reference);
+		if (reference_takes(reference, ".")) {
+			reference_number(reference);
+		}
 		reference_expect(reference, ">");
 	}
 	reference_expect(reference, " ");

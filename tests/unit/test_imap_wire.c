@@ -286,6 +286,8 @@ static void test_bodies_come_as_literal_string_or_nil(void **state)
 		{ "* 1 FETCH (BODY[] {0}\r\n)\r\n* 2 FETCH (BODY[] nil UID 1)\r\n",
 		  "fetch 1\nbody 0\nbody ends\nfetch ends\n"
 		  "fetch 2\nbody 0 nil\nbody ends\nuid 1\nfetch ends\n" },
+		{ "* 1 FETCH (BODY[]<7.100> {3}\r\nabc UID 3)\r\n",
+		  "fetch 1\nbody 3 from 7\n= abc\nbody ends\nuid 3\nfetch ends\n" },
 		{ "* 1 FETCH (BODY[] \"\" BODY[]<0> \"a\\\"b\\\\\")\r\n",
 		  "fetch 1\nbody 0\nbody ends\nbody 4 from 0\n= a\"b\\5c\nbody ends\n"
 		  "fetch ends\n" },
@@ -324,8 +326,9 @@ static void test_a_malformed_fetch_is_refused(void **state)
 		"* 1 FETCH (BODY[] {05}\r\n", "* 1 FETCH (BODY[] hello)\r\n");
 	REFUSED("not followed by an item", "* 1 FETCH (BODY[] NIL\r\n)\r\n",
 		"* 1 FETCH (BODY[] NILUID 5)\r\n", "* 1 FETCH (BODY[] \"a\"b)\r\n");
-	REFUSED("origin", "* 1 FETCH (BODY[]<x> NIL)\r\n",
-		"* 1 FETCH (BODY[]<5 NIL)\r\n");
+	REFUSED("origin", "* 1 FETCH (BODY[]<x> NIL)\r\n", "* 1 FETCH (BODY[]<5 NIL)\r\n",
+		"* 1 FETCH (BODY[]<5.> NIL)\r\n", "* 1 FETCH (BODY[]<.5> NIL)\r\n",
+		"* 1 FETCH (BODY[]<5.6 NIL)\r\n");
 	REFUSED("no value", "* 1 FETCH (BODY[])\r\n", "* 1 FETCH (BODY[]{5}\r\n");
 	REFUSED("not separated", "* 1 FETCH (BODY[] {1}\r\nxUID 5)\r\n",
 		"* 1 FETCH (BODY[] {1}\r\nx\r\n");
