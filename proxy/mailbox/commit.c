@@ -172,20 +172,36 @@ SUSPENDS static bool search_set(struct update *update, struct found *found,
 	return searched;
 }
 
+/* Silence is an answer only where the server says otherwise, too, that nothing is left.
+ */
+SUSPENDS static bool search_all(struct update *update, struct found *found,
+				struct failure *failure)
+{
+	const struct imap *imap = update->maildrop->imap;
+
+	return search(update, "ALL", found, failure) ||
+	       (imap_search_was_silent(imap) && imap_exists(imap) == 0 &&
+		!imap_folder_shrank(imap));
+}
+
 /*
  * Does a search find none of the set? Only that proves the messages gone. A server that
  * answers with UIDs nobody asked for does not understand the question (mailutils takes
- * the set for sequence numbers); then all UIDs there are must do.
+ * the set for sequence numbers), and one that says nothing may mean that it found
+ * nothing; then all UIDs there are must do.
  */
 SUSPENDS static bool prove(struct update *update, struct failure *failure)
 {
+	const struct imap *imap = update->maildrop->imap;
 	const bool modern = has_uidplus(update);
 	struct found found = { 0 };
 
-	if (modern && !search_set(update, &found, failure)) {
+	if (modern && !search_set(update, &found, failure) &&
+	    !imap_search_was_silent(imap)) {
 		return false;
 	}
-	if ((!modern || found.others > 0) && !search(update, "ALL", &found, failure)) {
+	if ((!modern || found.others > 0 || imap_search_was_silent(imap)) &&
+	    !search_all(update, &found, failure)) {
 		return false;
 	}
 	if (found.marked > 0) {

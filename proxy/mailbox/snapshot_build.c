@@ -252,7 +252,8 @@ SUSPENDS bool snapshot_hide_deleted(struct snapshot *snapshot, struct imap *imap
 	keep(snapshot, false);
 	snapshot->hidden = before - snapshot->count;
 	snapshot_sum(snapshot);
-	return step == IMAP_END;
+	/* Silence hides nothing. */
+	return step == IMAP_END || imap_search_was_silent(imap);
 }
 
 static bool check_unique_ids(const struct snapshot *snapshot, struct failure *failure)

@@ -261,6 +261,11 @@ SUSPENDS bool imap_search_start(struct imap *imap, const char *criteria,
 				struct failure *failure);
 SUSPENDS enum imap_step imap_search_next(struct imap *imap, struct imap_range *range,
 					 struct failure *failure);
+/*
+ * Was the last one answered by OK alone? That is a failure, though some servers say so
+ * where they find nothing.
+ */
+bool imap_search_was_silent(const struct imap *imap);
 
 enum imap_flag { IMAP_FLAG_DELETED, IMAP_FLAG_SEEN };
 

@@ -165,6 +165,7 @@ SUSPENDS bool imap_search_start(struct imap *imap, const char *criteria,
 				struct failure *failure)
 {
 	imap->search_answered = false;
+	imap->search_silent = false;
 	return imap_send(imap, IMAP_WIRE_EXPECT_SEARCH, failure, "UID SEARCH %s%s",
 			 uses_esearch(imap) ? "RETURN (ALL) " : "", criteria);
 }
@@ -179,11 +180,17 @@ static enum imap_step search_tagged(struct imap *imap, struct failure *failure)
 		return IMAP_FAILED;
 	}
 	if (!imap->search_answered) {
+		imap->search_silent = true;
 		failure_set(failure, FAILURE_TEMPORARY,
 			    "UID SEARCH said OK without an answer");
 		return IMAP_FAILED;
 	}
 	return IMAP_END;
+}
+
+bool imap_search_was_silent(const struct imap *imap)
+{
+	return imap->search_silent;
 }
 
 SUSPENDS enum imap_step imap_search_next(struct imap *imap, struct imap_range *range,

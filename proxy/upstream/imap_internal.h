@@ -128,6 +128,7 @@ struct imap {
 	struct imap_window window;
 	struct imap_reading reading;
 	bool search_answered;
+	bool search_silent; // the last one: OK, and nothing else
 	uint64_t rows_left; // how many more a row fetch may give
 	char emailid[256];
 	char session_id[17]; // whose it is, for the log

@@ -6,6 +6,7 @@ and says [SYS/TEMP] where it cannot.
 import contextlib
 import time
 
+import fake_mailbox
 import mails
 import net
 import pop3
@@ -361,3 +362,53 @@ def test_without_uidplus_another_uidvalidity_at_quit_deletes_nothing(fake, bridg
         mailbox.recreate(MESSAGES[1:2])
         client.err("QUIT", "SYS/TEMP")
     assert mailbox.uids() == [1] and not mailbox.find(1).flags
+
+
+# Servers that say nothing where a search finds nothing --------------------------------
+
+
+def leave_out_empty_searches(fake):
+    def silent(connection, tag, rest):
+        if fake_mailbox.search(connection.view, rest):
+            return None
+        connection.ok(tag)
+        return True
+
+    fake.capability = fake.capability.replace("ESEARCH ", "")
+    fake.after_sign_in = fake.after_sign_in.replace("ESEARCH ", "")
+    fake.on("UID SEARCH", silent)
+
+
+@pytest.mark.parametrize("uidplus", [True, False], ids=["UIDPLUS", "no UIDPLUS"])
+@pytest.mark.parametrize("marked", [[2], [1, 2, 3]], ids=["some", "all"])
+def test_an_empty_search_may_be_left_out(fake, bridge_to, user, marked, uidplus):
+    leave_out_empty_searches(fake)
+    if not uidplus:
+        fake.after_sign_in = fake.capability = "IMAP4rev1 AUTH=PLAIN"
+    for message in MESSAGES[:3]:
+        fake.mailbox(user).add(message)
+    with bridge_to(fake.url).signed_in(user) as client:
+        assert client.stat()[0] == 3
+        for msgno in marked:
+            client.ok(f"DELE {msgno}")
+        client.quit()
+    assert fake.mailbox(user).uids() == [uid for uid in (1, 2, 3) if uid not in marked]
+
+
+def test_silence_about_what_is_still_there_is_no_proof(fake, bridge_to, user):
+    """UID EXPUNGE does nothing, and no search is ever answered."""
+    fake.on("UID EXPUNGE", lambda connection, tag, rest: connection.ok(tag) or True)
+    fake.on("UID SEARCH", lambda connection, tag, rest: connection.ok(tag) or True)
+    fake.mailbox(user).add(MESSAGES[0])
+    with bridge_to(fake.url).signed_in(user) as client:
+        client.ok("DELE 1")
+        client.err("QUIT", "SYS/TEMP")
+
+
+def test_one_silent_search_is_no_proof(fake, bridge_to, user):
+    fake.on("UID EXPUNGE", lambda connection, tag, rest: connection.ok(tag) or True)
+    fake.on("UID SEARCH", lambda connection, tag, rest: connection.ok(tag) or True, times=1)
+    fake.mailbox(user).add(MESSAGES[0])
+    with bridge_to(fake.url).signed_in(user) as client:
+        client.ok("DELE 1")
+        client.err("QUIT", "SYS/TEMP")

@@ -199,7 +199,7 @@ def test_what_is_no_answer_to_the_search_is_no_proof(make_world, capability, ans
             connection.send(octets)
             connection.ok(tag)
         return True
-    world.on("UID SEARCH", hook)
+    world.on("UID SEARCH", hook, times=None)
     run = world.run(world.new_user())
     assert world.fired and run.quit_answer.startswith(b"-ERR [SYS/TEMP] ")
     world.judge(run)
