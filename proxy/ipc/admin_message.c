@@ -1,5 +1,7 @@
 #include "proxy/ipc/admin_message.h"
 
+#include "proxy/ipc/field.h"
+
 #define NUMBER(name) (1u << ADMIN_##name)
 #define TEXT(name) (1u << ADMIN_##name)
 
@@ -71,35 +73,12 @@ static const struct shape shapes[ADMIN_TYPES] = {
 			       TEXT(USER) | TEXT(ROUTE) | TEXT(FOLDER) | TEXT(TEMPLATE) },
 };
 
-static bool put_number(struct buffer *out, uint64_t number, size_t octets)
-{
-	char text[8];
-
-	for (size_t i = 0; i < octets; i++) {
-		text[i] = (char)(number >> (8 * i));
-	}
-	return buffer_append(out, (struct bytes){ text, octets });
-}
-
-static bool put_text(struct buffer *out, struct bytes text)
-{
-	return text.len <= ADMIN_TEXT_MAX && put_number(out, text.len, 2) &&
-	       (text.len == 0 || buffer_append(out, text));
-}
-
 static bool put_fields(struct buffer *out, const struct admin_message *message)
 {
 	const struct shape *shape = &shapes[message->type];
-	bool fits = true;
 
-	for (unsigned i = 0; i < ADMIN_NUMBERS && fits; i++) {
-		fits = !(shape->numbers & 1u << i) ||
-		       put_number(out, message->number[i], 8);
-	}
-	for (unsigned i = 0; i < ADMIN_TEXTS && fits; i++) {
-		fits = !(shape->texts & 1u << i) || put_text(out, message->text[i]);
-	}
-	return fits;
+	return field_put_numbers(out, message->number, shape->numbers) &&
+	       field_put_texts(out, message->text, shape->texts, ADMIN_TEXT_MAX);
 }
 
 bool admin_message_encode(const struct admin_message *message, struct buffer *out)
@@ -115,44 +94,13 @@ bool admin_message_encode(const struct admin_message *message, struct buffer *ou
 	return false;
 }
 
-static bool take_number(struct bytes *rest, size_t octets, uint64_t *out)
-{
-	if (rest->len < octets) {
-		return false;
-	}
-	*out = 0;
-	for (size_t i = 0; i < octets; i++) {
-		*out |= (uint64_t)(unsigned char)rest->at[i] << (8 * i);
-	}
-	bytes_skip(rest, octets);
-	return true;
-}
-
-static bool take_text(struct bytes *rest, struct bytes *out)
-{
-	uint64_t len;
-
-	if (!take_number(rest, 2, &len) || len > ADMIN_TEXT_MAX || len > rest->len) {
-		return false;
-	}
-	*out = (struct bytes){ rest->at, (size_t)len };
-	bytes_skip(rest, (size_t)len);
-	return true;
-}
-
 static bool take_fields(struct bytes *rest, struct admin_message *out)
 {
 	const struct shape *shape = &shapes[out->type];
-	bool good = true;
 
-	for (unsigned i = 0; i < ADMIN_NUMBERS && good; i++) {
-		good = !(shape->numbers & 1u << i) ||
-		       take_number(rest, 8, &out->number[i]);
-	}
-	for (unsigned i = 0; i < ADMIN_TEXTS && good; i++) {
-		good = !(shape->texts & 1u << i) || take_text(rest, &out->text[i]);
-	}
-	return good && rest->len == 0;
+	return field_take_numbers(rest, shape->numbers, out->number) &&
+	       field_take_texts(rest, shape->texts, ADMIN_TEXT_MAX, out->text) &&
+	       rest->len == 0;
 }
 
 bool admin_message_decode(struct bytes packet, bool asked, struct admin_message *out)

@@ -1,6 +1,7 @@
 #include "proxy/ipc/keeper_message.h"
 
 #include "proxy/base/failure.h"
+#include "proxy/ipc/field.h"
 
 #include <string.h>
 
@@ -85,22 +86,6 @@ static bool put(struct buffer *out, const void *at, size_t len)
 	return buffer_append(out, (struct bytes){ at, len });
 }
 
-static bool put_number(struct buffer *out, uint32_t number, size_t octets)
-{
-	unsigned char text[4];
-
-	for (size_t i = 0; i < octets; i++) {
-		text[i] = (unsigned char)(number >> (8 * i));
-	}
-	return put(out, text, octets);
-}
-
-static bool put_text(struct buffer *out, struct bytes text, size_t max)
-{
-	return text.len <= max && put_number(out, (uint32_t)text.len, 2) &&
-	       (text.len == 0 || put(out, text.at, text.len));
-}
-
 static bool put_header(struct buffer *out, const struct keeper_message *message,
 		       const struct shape *shape)
 {
@@ -108,57 +93,62 @@ static bool put_header(struct buffer *out, const struct keeper_message *message,
 					 (unsigned char)message->type };
 
 	return put(out, start, sizeof(start)) &&
-	       put_number(out, shape->fields & FIELD_REQUEST ? message->request : 0, 4);
+	       field_put_number(out, shape->fields & FIELD_REQUEST ? message->request : 0,
+				4);
 }
 
 static bool put_words(struct buffer *out, const struct keeper_message *message)
 {
-	return put_number(out, message->kind, 1) &&
-	       put_text(out, message->answer, KEEPER_WORDS_MAX) &&
-	       put_text(out, message->cause, KEEPER_WORDS_MAX) &&
-	       put_text(out, message->advice, KEEPER_WORDS_MAX);
+	return field_put_number(out, message->kind, 1) &&
+	       field_put_text(out, message->answer, KEEPER_WORDS_MAX) &&
+	       field_put_text(out, message->cause, KEEPER_WORDS_MAX) &&
+	       field_put_text(out, message->advice, KEEPER_WORDS_MAX);
 }
 
 static bool put_credential(struct buffer *out, const struct keeper_message *message)
 {
-	return put_number(out, message->credential, 1) &&
-	       put_number(out, message->rights, 1) &&
-	       put_text(out, message->mailbox, KEEPER_TEXT_MAX) &&
-	       put_text(out, message->route, KEEPER_TEXT_MAX) &&
-	       put_text(out, message->folder, KEEPER_TEXT_MAX);
+	return field_put_number(out, message->credential, 1) &&
+	       field_put_number(out, message->rights, 1) &&
+	       field_put_text(out, message->mailbox, KEEPER_TEXT_MAX) &&
+	       field_put_text(out, message->route, KEEPER_TEXT_MAX) &&
+	       field_put_text(out, message->folder, KEEPER_TEXT_MAX);
 }
 
 static bool put_known(struct buffer *out, const struct keeper_message *message)
 {
-	return put_text(out, message->route, KEEPER_TEXT_MAX) &&
-	       put_text(out, message->folder, KEEPER_TEXT_MAX) &&
-	       put_text(out, message->unique_id, KEEPER_WORDS_MAX);
+	return field_put_text(out, message->route, KEEPER_TEXT_MAX) &&
+	       field_put_text(out, message->folder, KEEPER_TEXT_MAX) &&
+	       field_put_text(out, message->unique_id, KEEPER_WORDS_MAX);
 }
 
 static bool put_fields(struct buffer *out, const struct keeper_message *message,
 		       unsigned fields)
 {
-	return (!(fields & FIELD_NUMBER) || put_number(out, message->number, 4)) &&
-	       (!(fields & FIELD_LOST_DELE) || put_number(out, message->lost_dele, 4)) &&
+	return (!(fields & FIELD_NUMBER) || field_put_number(out, message->number, 4)) &&
+	       (!(fields & FIELD_LOST_DELE) ||
+		field_put_number(out, message->lost_dele, 4)) &&
 	       (!(fields & FIELD_ADDRESS) ||
 		(put(out, message->address, KEEPER_ADDRESS_BYTES) &&
-		 put_number(out, message->shared_address, 1))) &&
+		 field_put_number(out, message->shared_address, 1))) &&
 	       (!(fields & FIELD_HASH) || put(out, message->hash, KEEPER_HASH_BYTES)) &&
 	       (!(fields & FIELD_KEY) ||
-		(message->key.len > 0 && put_text(out, message->key, KEEPER_TEXT_MAX))) &&
+		(message->key.len > 0 &&
+		 field_put_text(out, message->key, KEEPER_TEXT_MAX))) &&
 	       (!(fields & FIELD_ACCOUNT) ||
-		put_text(out, message->account, KEEPER_TEXT_MAX)) &&
-	       (!(fields & FIELD_REMOVED) || put_number(out, message->removed, 4)) &&
-	       (!(fields & FIELD_TLS) || put_number(out, message->tls, 1)) &&
+		field_put_text(out, message->account, KEEPER_TEXT_MAX)) &&
+	       (!(fields & FIELD_REMOVED) ||
+		field_put_number(out, message->removed, 4)) &&
+	       (!(fields & FIELD_TLS) || field_put_number(out, message->tls, 1)) &&
 	       (!(fields & FIELD_WORDS) || put_words(out, message)) &&
-	       (!(fields & FIELD_SET) || put_text(out, message->set, KEEPER_SET_MAX)) &&
+	       (!(fields & FIELD_SET) ||
+		field_put_text(out, message->set, KEEPER_SET_MAX)) &&
 	       (!(fields & FIELD_SECRET) ||
-		put_text(out, message->secret, KEEPER_SECRET_MAX)) &&
+		field_put_text(out, message->secret, KEEPER_SECRET_MAX)) &&
 	       (!(fields & FIELD_STAMP) ||
-		put_text(out, message->stamp, KEEPER_WORDS_MAX)) &&
+		field_put_text(out, message->stamp, KEEPER_WORDS_MAX)) &&
 	       (!(fields & FIELD_CREDENTIAL) || put_credential(out, message)) &&
 	       (!(fields & FIELD_PIECE) ||
-		put_text(out, message->piece, KEEPER_PIECE_MAX)) &&
+		field_put_text(out, message->piece, KEEPER_PIECE_MAX)) &&
 	       (!(fields & FIELD_KNOWN) || put_known(out, message));
 }
 
@@ -184,38 +174,14 @@ static bool take(struct bytes *rest, void *to, size_t len)
 	return true;
 }
 
-static bool take_number(struct bytes *rest, size_t octets, uint32_t *out)
-{
-	unsigned char text[4] = { 0 };
-
-	if (!take(rest, text, octets)) {
-		return false;
-	}
-	*out = (uint32_t)text[0] | (uint32_t)text[1] << 8 | (uint32_t)text[2] << 16 |
-	       (uint32_t)text[3] << 24;
-	return true;
-}
-
 static bool take_flag(struct bytes *rest, bool *out)
 {
 	uint32_t number;
 
-	if (!take_number(rest, 1, &number) || number > 1) {
+	if (!field_take_u32(rest, 1, &number) || number > 1) {
 		return false;
 	}
 	*out = number == 1;
-	return true;
-}
-
-static bool take_text(struct bytes *rest, size_t max, struct bytes *out)
-{
-	uint32_t len;
-
-	if (!take_number(rest, 2, &len) || len > max || len > rest->len) {
-		return false;
-	}
-	*out = (struct bytes){ rest->at, len };
-	bytes_skip(rest, len);
 	return true;
 }
 
@@ -223,7 +189,7 @@ static bool take_tls(struct bytes *rest, enum keeper_tls *out)
 {
 	uint32_t number;
 
-	if (!take_number(rest, 1, &number) || number > KEEPER_TLS_MODERN) {
+	if (!field_take_u32(rest, 1, &number) || number > KEEPER_TLS_MODERN) {
 		return false;
 	}
 	*out = (enum keeper_tls)number;
@@ -232,39 +198,40 @@ static bool take_tls(struct bytes *rest, enum keeper_tls *out)
 
 static bool take_words(struct bytes *rest, struct keeper_message *out)
 {
-	return take_number(rest, 1, &out->kind) && out->kind < FAILURE_KINDS &&
-	       take_text(rest, KEEPER_WORDS_MAX, &out->answer) &&
-	       take_text(rest, KEEPER_WORDS_MAX, &out->cause) &&
-	       take_text(rest, KEEPER_WORDS_MAX, &out->advice);
+	return field_take_u32(rest, 1, &out->kind) && out->kind < FAILURE_KINDS &&
+	       field_take_text(rest, KEEPER_WORDS_MAX, &out->answer) &&
+	       field_take_text(rest, KEEPER_WORDS_MAX, &out->cause) &&
+	       field_take_text(rest, KEEPER_WORDS_MAX, &out->advice);
 }
 
 static bool take_credential(struct bytes *rest, struct keeper_message *out)
 {
 	uint32_t kind;
 
-	if (!take_number(rest, 1, &kind) || kind >= KEEPER_CREDENTIAL_KINDS ||
-	    !take_number(rest, 1, &out->rights) ||
+	if (!field_take_u32(rest, 1, &kind) || kind >= KEEPER_CREDENTIAL_KINDS ||
+	    !field_take_u32(rest, 1, &out->rights) ||
 	    out->rights > (KEEPER_NO_DELETE | KEEPER_READ_ONLY)) {
 		return false;
 	}
 	out->credential = (enum keeper_credential_kind)kind;
-	return take_text(rest, KEEPER_TEXT_MAX, &out->mailbox) &&
-	       take_text(rest, KEEPER_TEXT_MAX, &out->route) &&
-	       take_text(rest, KEEPER_TEXT_MAX, &out->folder);
+	return field_take_text(rest, KEEPER_TEXT_MAX, &out->mailbox) &&
+	       field_take_text(rest, KEEPER_TEXT_MAX, &out->route) &&
+	       field_take_text(rest, KEEPER_TEXT_MAX, &out->folder);
 }
 
 static bool take_known(struct bytes *rest, struct keeper_message *out)
 {
-	return take_text(rest, KEEPER_TEXT_MAX, &out->route) &&
-	       take_text(rest, KEEPER_TEXT_MAX, &out->folder) &&
-	       take_text(rest, KEEPER_WORDS_MAX, &out->unique_id);
+	return field_take_text(rest, KEEPER_TEXT_MAX, &out->route) &&
+	       field_take_text(rest, KEEPER_TEXT_MAX, &out->folder) &&
+	       field_take_text(rest, KEEPER_WORDS_MAX, &out->unique_id);
 }
 
 static bool take_header(struct bytes *rest, bool from_worker, struct keeper_message *out)
 {
 	unsigned char start[4];
 
-	if (!take(rest, start, sizeof(start)) || !take_number(rest, 4, &out->request) ||
+	if (!take(rest, start, sizeof(start)) ||
+	    !field_take_u32(rest, 4, &out->request) ||
 	    start[0] != KEEPER_MESSAGE_VERSION || start[1] >= KEEPER_TYPES ||
 	    start[2] != 0 || start[3] != 0) {
 		return false;
@@ -278,27 +245,30 @@ static bool take_header(struct bytes *rest, bool from_worker, struct keeper_mess
 
 static bool take_fields(struct bytes *rest, unsigned fields, struct keeper_message *out)
 {
-	return (!(fields & FIELD_NUMBER) || take_number(rest, 4, &out->number)) &&
-	       (!(fields & FIELD_LOST_DELE) || take_number(rest, 4, &out->lost_dele)) &&
+	return (!(fields & FIELD_NUMBER) || field_take_u32(rest, 4, &out->number)) &&
+	       (!(fields & FIELD_LOST_DELE) ||
+		field_take_u32(rest, 4, &out->lost_dele)) &&
 	       (!(fields & FIELD_ADDRESS) ||
 		(take(rest, out->address, KEEPER_ADDRESS_BYTES) &&
 		 take_flag(rest, &out->shared_address))) &&
 	       (!(fields & FIELD_HASH) || take(rest, out->hash, KEEPER_HASH_BYTES)) &&
 	       (!(fields & FIELD_KEY) ||
-		(take_text(rest, KEEPER_TEXT_MAX, &out->key) && out->key.len > 0)) &&
+		(field_take_text(rest, KEEPER_TEXT_MAX, &out->key) &&
+		 out->key.len > 0)) &&
 	       (!(fields & FIELD_ACCOUNT) ||
-		take_text(rest, KEEPER_TEXT_MAX, &out->account)) &&
-	       (!(fields & FIELD_REMOVED) || take_number(rest, 4, &out->removed)) &&
+		field_take_text(rest, KEEPER_TEXT_MAX, &out->account)) &&
+	       (!(fields & FIELD_REMOVED) || field_take_u32(rest, 4, &out->removed)) &&
 	       (!(fields & FIELD_TLS) || take_tls(rest, &out->tls)) &&
 	       (!(fields & FIELD_WORDS) || take_words(rest, out)) &&
-	       (!(fields & FIELD_SET) || take_text(rest, KEEPER_SET_MAX, &out->set)) &&
+	       (!(fields & FIELD_SET) ||
+		field_take_text(rest, KEEPER_SET_MAX, &out->set)) &&
 	       (!(fields & FIELD_SECRET) ||
-		take_text(rest, KEEPER_SECRET_MAX, &out->secret)) &&
+		field_take_text(rest, KEEPER_SECRET_MAX, &out->secret)) &&
 	       (!(fields & FIELD_STAMP) ||
-		take_text(rest, KEEPER_WORDS_MAX, &out->stamp)) &&
+		field_take_text(rest, KEEPER_WORDS_MAX, &out->stamp)) &&
 	       (!(fields & FIELD_CREDENTIAL) || take_credential(rest, out)) &&
 	       (!(fields & FIELD_PIECE) ||
-		take_text(rest, KEEPER_PIECE_MAX, &out->piece)) &&
+		field_take_text(rest, KEEPER_PIECE_MAX, &out->piece)) &&
 	       (!(fields & FIELD_KNOWN) || take_known(rest, out));
 }
 

@@ -1,5 +1,7 @@
 #include "proxy/ipc/oauth_message.h"
 
+#include "proxy/ipc/field.h"
+
 #include <stddef.h>
 #include <string.h>
 
@@ -40,26 +42,10 @@ static const size_t reply_texts[] = {
 
 #define COUNT(list) (sizeof(list) / sizeof(*(list)))
 
-static bool put_number(struct buffer *out, uint32_t number, size_t octets)
-{
-	char text[4];
-
-	for (size_t i = 0; i < octets; i++) {
-		text[i] = (char)(number >> (8 * i));
-	}
-	return buffer_append(out, (struct bytes){ text, octets });
-}
-
 static bool put_header(struct buffer *out, unsigned what, uint32_t id)
 {
-	return put_number(out, OAUTH_MESSAGE_VERSION | what << 8, 4) &&
-	       put_number(out, id, 4);
-}
-
-static bool put_text(struct buffer *out, struct bytes text)
-{
-	return text.len <= OAUTH_TEXT_MAX && put_number(out, (uint32_t)text.len, 2) &&
-	       (text.len == 0 || buffer_append(out, text));
+	return field_put_number(out, OAUTH_MESSAGE_VERSION | what << 8, 4) &&
+	       field_put_number(out, id, 4);
 }
 
 static bool put_texts(struct buffer *out, const void *message, const size_t *offsets,
@@ -69,7 +55,7 @@ static bool put_texts(struct buffer *out, const void *message, const size_t *off
 
 	for (size_t i = 0; i < count; i++) {
 		memcpy(&text, (const char *)message + offsets[i], sizeof(text));
-		if (!put_text(out, text)) {
+		if (!field_put_text(out, text, OAUTH_TEXT_MAX)) {
 			return false;
 		}
 	}
@@ -97,7 +83,7 @@ bool oauth_reply_encode(const struct oauth_reply *reply, struct buffer *out)
 		uint32_t number;
 
 		memcpy(&number, (const char *)reply + reply_numbers[i], sizeof(number));
-		done = put_number(out, number, 4);
+		done = field_put_number(out, number, 4);
 	}
 	if (done && put_texts(out, reply, reply_texts, COUNT(reply_texts))) {
 		return true;
@@ -106,40 +92,23 @@ bool oauth_reply_encode(const struct oauth_reply *reply, struct buffer *out)
 	return false;
 }
 
-static bool take_number(struct bytes *rest, size_t octets, uint32_t *out)
-{
-	if (rest->len < octets) {
-		return false;
-	}
-	*out = 0;
-	for (size_t i = 0; i < octets; i++) {
-		*out |= (uint32_t)(unsigned char)rest->at[i] << (8 * i);
-	}
-	bytes_skip(rest, octets);
-	return true;
-}
-
 static bool take_texts(struct bytes *rest, void *message, const size_t *offsets,
 		       size_t count)
 {
-	uint32_t len;
+	struct bytes text;
 
 	for (size_t i = 0; i < count; i++) {
-		if (!take_number(rest, 2, &len) || len > OAUTH_TEXT_MAX ||
-		    len > rest->len) {
+		if (!field_take_text(rest, OAUTH_TEXT_MAX, &text)) {
 			return false;
 		}
-		const struct bytes text = { rest->at, len };
-
 		memcpy((char *)message + offsets[i], &text, sizeof(text));
-		bytes_skip(rest, len);
 	}
 	return rest->len == 0;
 }
 
 static bool take_header(struct bytes *rest, uint32_t *what, uint32_t *id)
 {
-	if (!take_number(rest, 4, what) || !take_number(rest, 4, id) ||
+	if (!field_take_u32(rest, 4, what) || !field_take_u32(rest, 4, id) ||
 	    (*what & 0xFF) != OAUTH_MESSAGE_VERSION) {
 		return false;
 	}
@@ -170,7 +139,7 @@ bool oauth_reply_decode(struct bytes packet, struct oauth_reply *out)
 	for (size_t i = 0; i < COUNT(reply_numbers); i++) {
 		uint32_t number;
 
-		if (!take_number(&packet, 4, &number)) {
+		if (!field_take_u32(&packet, 4, &number)) {
 			return false;
 		}
 		memcpy((char *)out + reply_numbers[i], &number, sizeof(number));

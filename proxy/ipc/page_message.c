@@ -1,5 +1,7 @@
 #include "proxy/ipc/page_message.h"
 
+#include "proxy/ipc/field.h"
+
 #define NUMBER(name) (1U << PAGE_##name)
 #define TEXT(name) (1U << PAGE_##name)
 
@@ -30,35 +32,12 @@ static const struct shape shapes[PAGE_TYPES] = {
 	[PAGE_REFUSED] = { false, NUMBER(WHY), TEXT(TEXT) },
 };
 
-static bool put_number(struct buffer *out, uint64_t number, size_t octets)
-{
-	char text[8];
-
-	for (size_t i = 0; i < octets; i++) {
-		text[i] = (char)(number >> (8 * i));
-	}
-	return buffer_append(out, (struct bytes){ text, octets });
-}
-
-static bool put_text(struct buffer *out, struct bytes text)
-{
-	return text.len <= PAGE_TEXT_MAX && put_number(out, text.len, 2) &&
-	       (text.len == 0 || buffer_append(out, text));
-}
-
 static bool put_fields(struct buffer *out, const struct page_message *message)
 {
 	const struct shape *shape = &shapes[message->type];
-	bool fits = true;
 
-	for (unsigned i = 0; i < PAGE_NUMBERS && fits; i++) {
-		fits = !(shape->numbers & 1U << i) ||
-		       put_number(out, message->number[i], 8);
-	}
-	for (unsigned i = 0; i < PAGE_TEXTS && fits; i++) {
-		fits = !(shape->texts & 1U << i) || put_text(out, message->text[i]);
-	}
-	return fits;
+	return field_put_numbers(out, message->number, shape->numbers) &&
+	       field_put_texts(out, message->text, shape->texts, PAGE_TEXT_MAX);
 }
 
 bool page_message_encode(const struct page_message *message, struct buffer *out)
@@ -67,7 +46,7 @@ bool page_message_encode(const struct page_message *message, struct buffer *out)
 	const size_t before = out->len;
 
 	if (buffer_append(out, (struct bytes){ header, sizeof(header) }) &&
-	    put_number(out, message->id, 4) && put_fields(out, message) &&
+	    field_put_number(out, message->id, 4) && put_fields(out, message) &&
 	    out->len - before <= PAGE_PACKET_MAX) {
 		return true;
 	}
@@ -75,50 +54,18 @@ bool page_message_encode(const struct page_message *message, struct buffer *out)
 	return false;
 }
 
-static bool take_number(struct bytes *rest, size_t octets, uint64_t *out)
-{
-	if (rest->len < octets) {
-		return false;
-	}
-	*out = 0;
-	for (size_t i = 0; i < octets; i++) {
-		*out |= (uint64_t)(unsigned char)rest->at[i] << (8 * i);
-	}
-	bytes_skip(rest, octets);
-	return true;
-}
-
-static bool take_text(struct bytes *rest, struct bytes *out)
-{
-	uint64_t len;
-
-	if (!take_number(rest, 2, &len) || len > PAGE_TEXT_MAX || len > rest->len) {
-		return false;
-	}
-	*out = (struct bytes){ rest->at, (size_t)len };
-	bytes_skip(rest, (size_t)len);
-	return true;
-}
-
 static bool take_fields(struct bytes *rest, struct page_message *out)
 {
 	const struct shape *shape = &shapes[out->type];
-	bool good = true;
 
-	for (unsigned i = 0; i < PAGE_NUMBERS && good; i++) {
-		good = !(shape->numbers & 1U << i) ||
-		       take_number(rest, 8, &out->number[i]);
-	}
-	for (unsigned i = 0; i < PAGE_TEXTS && good; i++) {
-		good = !(shape->texts & 1U << i) || take_text(rest, &out->text[i]);
-	}
-	return good && rest->len == 0 && out->number[PAGE_WHY] < PAGE_WHYS;
+	return field_take_numbers(rest, shape->numbers, out->number) &&
+	       field_take_texts(rest, shape->texts, PAGE_TEXT_MAX, out->text) &&
+	       rest->len == 0 && out->number[PAGE_WHY] < PAGE_WHYS;
 }
 
 bool page_message_decode(struct bytes packet, bool asked, struct page_message *out)
 {
 	struct bytes rest = packet;
-	uint64_t id = 0;
 
 	*out = (struct page_message){ 0 };
 	if (packet.len < 8 || packet.len > PAGE_PACKET_MAX ||
@@ -128,8 +75,7 @@ bool page_message_decode(struct bytes packet, bool asked, struct page_message *o
 		return false;
 	}
 	bytes_skip(&rest, 4);
-	take_number(&rest, 4, &id);
-	out->id = (uint32_t)id;
+	field_take_u32(&rest, 4, &out->id);
 	out->type = (enum page_type)packet.at[1];
 	return shapes[out->type].asked == asked && take_fields(&rest, out);
 }
