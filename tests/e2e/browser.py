@@ -44,7 +44,9 @@ class Browser:
         net.wait_until(self._is_up, 20 * net.slow_factor(), "chromedriver answers")
         options = {"binary": shutil.which("chromium"),
                    "args": ["--headless=new", "--no-sandbox", "--disable-gpu",
-                            "--no-first-run", "--disable-dev-shm-usage",
+                            "--no-first-run", "--disable-dev-shm-usage", "--disable-quic",
+                            "--disable-background-networking", "--disable-sync",
+                            "--disable-component-update",
                             f"--user-data-dir={self._folder}/profile"]}
         wanted = {"acceptInsecureCerts": True,  # the tests' own authority
                   "goog:loggingPrefs": {"browser": "ALL"}, "goog:chromeOptions": options}
