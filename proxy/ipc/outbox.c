@@ -1,7 +1,8 @@
 /*
- * All goes well: a packet is sent as soon as it is in. The reader is slow: packets wait
- * here, up to a maximum, beyond which the reader is as good as dead. The reader is gone:
- * sending stops; whoever receives from the same channel notices and ends it.
+ * All goes well: a packet is sent before outbox_put() returns, so that what is said next
+ * to somebody else comes later. The reader is slow: packets wait here, up to a maximum,
+ * beyond which the reader is as good as dead. The reader is gone: sending stops; whoever
+ * receives from the same channel notices and ends it.
  */
 #include "proxy/ipc/outbox.h"
 
@@ -82,6 +83,11 @@ bool outbox_put(struct outbox *outbox, const struct keeper_message *message)
 	if (!keeper_message_encode(message, &packet->text)) {
 		free_packet(packet);
 		return false;
+	}
+	if (outbox->task && !outbox->first &&
+	    channel_send_at_once(outbox->channel, buffer_bytes(&packet->text))) {
+		free_packet(packet);
+		return true;
 	}
 	if (!outbox->task || outbox->waiting + packet->text.len > OUTBOX_MAX) {
 		outbox->is_overrun = outbox->task != NULL;

@@ -1,6 +1,6 @@
 /*
  * Messages on their way out over a channel: put in by whoever has something to say, sent
- * in order by a task of its own, so that nobody waits to say it.
+ * in order, at once or by a task of its own, so that nobody waits to say it.
  */
 #ifndef PROXY_IPC_OUTBOX_H
 #define PROXY_IPC_OUTBOX_H

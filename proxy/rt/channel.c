@@ -259,6 +259,12 @@ SUSPENDS bool channel_send(struct channel *channel, struct bytes message,
 	return false;
 }
 
+bool channel_send_at_once(struct channel *channel, struct bytes message)
+{
+	return message.len > 0 && message.len <= CHANNEL_MESSAGE_MAX &&
+	       send_now(channel, message, NULL);
+}
+
 SUSPENDS void channel_close(struct channel *channel)
 {
 	if (channel) {

@@ -42,6 +42,9 @@ SUSPENDS bool channel_send(struct channel *channel, struct bytes message,
 			   const struct channel_descriptors *descriptors,
 			   uint64_t deadline_ms, struct failure *failure);
 
+/* Sends it if that is possible at once; false: not sent, for whatever reason. */
+bool channel_send_at_once(struct channel *channel, struct bytes message);
+
 /* NULL is fine. */
 SUSPENDS void channel_close(struct channel *channel);
 

@@ -240,7 +240,7 @@ class World:
 
     def _judge_next_session(self, run, mailbox):
         """(d) Everything that survived is there under the same unique-id, whole."""
-        if self.is_left_alone():
+        if self.is_left_alone(run.user):
             with self.bridge.client() as client:
                 assert client.try_sign_in(run.user).startswith(b"-ERR [SYS/TEMP]")
             return
@@ -255,10 +255,12 @@ class World:
                 assert client.retr(msgno) == pop3.as_pop3(body)
             assert client.command("QUIT").startswith(b"+OK")
 
-    def is_left_alone(self):
-        """Did the server say that it is asked too much?"""
-        return any(line["no_sign_in_seconds"] != "0"
-                   for line in self.bridge.log("server asks for less"))
+    def is_left_alone(self, user):
+        """Did the server say in a session of his that it is asked too much?"""
+        slowed = {line["session"] for line in self.bridge.log("server asks for less")
+                  if line["no_sign_in_seconds"] != "0"}
+        return any(line.get("session") in slowed and line.get("user") == user
+                   for line in self.bridge.log())
 
     def _is_hidden(self, message):
         return "\\Deleted" in message.flags and "UIDPLUS" not in self.fake.capability and \
