@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAGIC 0x63656e7375730002u // "census", version 2
+#define MAGIC 0x63656e7375730003u // "census", version 3
 #define WAYS 8
 #define SETS 8192
 

@@ -36,6 +36,7 @@ static struct ledger_account *settle(struct ledger_account *account, uint64_t ke
 	atomic_store(&account->day, 0);
 	atomic_store(&account->octets, 0);
 	atomic_store(&account->octets_before, 0);
+	atomic_store(&account->changed_ms, 0);
 	atomic_store(&account->key, key);
 	return account;
 }
@@ -110,6 +111,30 @@ uint64_t ledger_taken(uint64_t key, uint64_t now_ms)
 	return last + 1 == day ? share_of_last(octets, now_ms) : 0;
 }
 
+/* Of two that say when, the later time. */
+static void extend(_Atomic uint64_t *until_ms, uint64_t to_ms)
+{
+	if (atomic_load(until_ms) < to_ms) {
+		atomic_store(until_ms, to_ms);
+	}
+}
+
+void ledger_note_change(uint64_t key, uint64_t now_ms)
+{
+	struct ledger_account *account = open_account(key, now_ms);
+
+	if (account) {
+		extend(&account->changed_ms, now_ms);
+	}
+}
+
+uint64_t ledger_changed_ms(uint64_t key)
+{
+	const struct ledger_account *account = find(key);
+
+	return account ? atomic_load(&account->changed_ms) : 0;
+}
+
 struct ledger_state ledger_state(uint64_t key)
 {
 	const struct ledger_account *account = find(key);
@@ -134,14 +159,6 @@ static uint64_t pause_ms(uint64_t backoff_ms, uint64_t strikes)
 		ms *= 2;
 	}
 	return ms < PAUSE_MAX_MS ? ms : PAUSE_MAX_MS;
-}
-
-/* Of two that ask for it, the longer time. */
-static void extend(_Atomic uint64_t *until_ms, uint64_t to_ms)
-{
-	if (atomic_load(until_ms) < to_ms) {
-		atomic_store(until_ms, to_ms);
-	}
 }
 
 struct ledger_state ledger_slow_down(uint64_t key, uint64_t backoff_ms, bool severe,

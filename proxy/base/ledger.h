@@ -1,6 +1,7 @@
 /*
- * What each account takes of its IMAP server in a day, and whom the server wants slowed
- * down: in the census' memory, so that it holds for all workers and outlives each.
+ * What each account takes of its IMAP server in a day, whom the server wants slowed down,
+ * and whose lists of a moment ago are wrong: in the census' memory, so that it holds for
+ * all workers and outlives each.
  *
  * Everybody writes, without locks: two who write of one account at the same moment may
  * lose a little. A key is a keyed hash, as in the census. A set of 8 that is full loses
@@ -27,6 +28,7 @@ struct ledger_account {
 	_Atomic uint64_t day;             // number of the day that the next two are about
 	_Atomic uint64_t octets;
 	_Atomic uint64_t octets_before; // of the day before it
+	_Atomic uint64_t changed_ms; // when a list of its messages was last found wrong
 };
 
 struct ledger {
@@ -38,6 +40,11 @@ struct ledger {
 void ledger_take(uint64_t key, uint64_t octets, uint64_t now_ms);
 /* In the last 24 hours, estimated. */
 uint64_t ledger_taken(uint64_t key, uint64_t now_ms);
+
+/* A list that was made of the account's messages is not right any more. */
+void ledger_note_change(uint64_t key, uint64_t now_ms);
+/* When that was noted last; 0: never, or others needed the place. */
+uint64_t ledger_changed_ms(uint64_t key);
 
 struct ledger_state {
 	uint64_t calm_until_ms; // 0, or past: not slowed down

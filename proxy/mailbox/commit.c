@@ -500,6 +500,7 @@ SUSPENDS enum commit commit_deletions(struct maildrop *maildrop, struct failure 
 	buffer_init(&update.set, SET_MAX);
 	buffer_init(&update.remaining, SET_MAX);
 	result = run(&update);
+	maildrop_forget_list(maildrop); // what others asked for meanwhile
 	buffer_release(&update.remaining);
 	buffer_release(&update.set);
 	return result;

@@ -110,7 +110,10 @@ void maildrop_rest(struct maildrop *maildrop);
  */
 void maildrop_keep_changes(const struct maildrop *maildrop);
 
-/* The list is not like that any more: the next sign-in asks the server (min-poll). */
+/*
+ * The list is not like that any more: the next sign-in asks the server (min-poll),
+ * whichever worker it comes to.
+ */
 void maildrop_forget_list(const struct maildrop *maildrop);
 
 /* The session is over: keep the connection for the next one, where it is fit for it. */

@@ -53,20 +53,24 @@ void maildrop_keep_list(const struct maildrop *maildrop, uint64_t asked_ms)
 {
 	const struct owner owner = owner_of(maildrop);
 	const struct recent_view view = { &maildrop->snapshot, maildrop->mailbox,
-					  maildrop->capabilities };
+					  maildrop->capabilities, asked_ms };
 
 	if (has_min_poll(maildrop)) {
-		recent_keep(maildrop->recent, &owner, maildrop->exact_name, &view,
-			    asked_ms);
+		recent_keep(maildrop->recent, &owner, maildrop->exact_name, &view);
 	}
 }
 
+/* Another worker may have found out that it is wrong, or was asked for too early. */
 static struct recent_view find(const struct maildrop *maildrop)
 {
 	const struct owner owner = owner_of(maildrop);
+	struct recent_view view = { 0 };
 
-	return has_min_poll(maildrop)
-		       ? recent_find(maildrop->recent, &owner, maildrop->exact_name)
+	if (has_min_poll(maildrop)) {
+		view = recent_find(maildrop->recent, &owner, maildrop->exact_name);
+	}
+	return view.asked_ms > allowance_changed_ms(&maildrop->allowance)
+		       ? view
 		       : (struct recent_view){ 0 };
 }
 
@@ -93,6 +97,7 @@ bool maildrop_take_list(struct maildrop *maildrop)
 void maildrop_forget_list(const struct maildrop *maildrop)
 {
 	if (has_min_poll(maildrop)) {
+		allowance_note_change(&maildrop->allowance);
 		recent_forget(maildrop->recent, maildrop->upstream, maildrop->exact_name);
 	}
 }

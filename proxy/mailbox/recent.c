@@ -16,6 +16,7 @@ struct list {
 	char *account; // owned
 	bool registered;
 	unsigned char hash[KEYED_HASH_BYTES];
+	uint64_t asked_ms;
 	uint64_t until_ms;
 	struct snapshot snapshot;
 	struct imap_mailbox mailbox;
@@ -122,7 +123,7 @@ static void drop_oldest(struct recent *recent)
 }
 
 void recent_keep(struct recent *recent, const struct owner *owner, const char *name,
-		 const struct recent_view *view, uint64_t asked_ms)
+		 const struct recent_view *view)
 {
 	const uint64_t octets = octets_of(view->snapshot);
 	struct list *list;
@@ -141,7 +142,8 @@ void recent_keep(struct recent *recent, const struct owner *owner, const char *n
 	list->account = memory_copy_text(owner->account);
 	list->registered = owner->registered;
 	owner_hash(owner, recent->key, list->hash);
-	list->until_ms = asked_ms + owner->upstream->route->min_poll_ms;
+	list->asked_ms = view->asked_ms;
+	list->until_ms = view->asked_ms + owner->upstream->route->min_poll_ms;
 	snapshot_copy(&list->snapshot, view->snapshot);
 	list->mailbox = view->mailbox;
 	list->capabilities = view->capabilities;
@@ -180,7 +182,8 @@ struct recent_view recent_find(struct recent *recent, const struct owner *owner,
 	if (!list || loop_now_ms() >= list->until_ms || !may_have(recent, list, owner)) {
 		return (struct recent_view){ 0 };
 	}
-	return (struct recent_view){ &list->snapshot, list->mailbox, list->capabilities };
+	return (struct recent_view){ &list->snapshot, list->mailbox, list->capabilities,
+				     list->asked_ms };
 }
 
 void recent_forget(struct recent *recent, const struct upstream *upstream,

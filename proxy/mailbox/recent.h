@@ -24,14 +24,15 @@ struct recent_view {
 	const struct snapshot *snapshot;
 	struct imap_mailbox mailbox;
 	unsigned capabilities;
+	uint64_t asked_ms; // when the server was asked for it
 };
 
 /*
- * As the server gave it at asked_ms, for the route's min-poll; in place of the one
+ * As the server gave it, for the route's min-poll from then on; in place of the one
  * before. name: account and folder.
  */
 void recent_keep(struct recent *recent, const struct owner *owner, const char *name,
-		 const struct recent_view *view, uint64_t asked_ms);
+		 const struct recent_view *view);
 
 /* Borrowed until the next call; snapshot NULL: none. */
 struct recent_view recent_find(struct recent *recent, const struct owner *owner,

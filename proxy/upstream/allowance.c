@@ -150,6 +150,16 @@ bool allowance_permits_ahead(const struct allowance *allowance)
 		is_within(allowance, 90));
 }
 
+void allowance_note_change(const struct allowance *allowance)
+{
+	ledger_note_change(allowance->account_key, loop_now_ms());
+}
+
+uint64_t allowance_changed_ms(const struct allowance *allowance)
+{
+	return ledger_changed_ms(allowance->account_key);
+}
+
 void allowance_take(const struct allowance *allowance, uint64_t octets)
 {
 	if (allowance->upstream && octets > 0 &&

@@ -47,6 +47,10 @@ bool allowance_has_octets(const struct allowance *allowance, struct failure *fai
 /* May messages be asked for before the client wants them? */
 bool allowance_permits_ahead(const struct allowance *allowance);
 
+/* Lists of its messages are wrong by now; when that was said last, by any worker. */
+void allowance_note_change(const struct allowance *allowance);
+uint64_t allowance_changed_ms(const struct allowance *allowance);
+
 /* So many octets came. */
 void allowance_take(const struct allowance *allowance, uint64_t octets);
 

@@ -33,9 +33,9 @@ def polled(start_bridge, fake):
     return bridge
 
 
-def poll(bridge, user="alice", password="secret"):
+def poll(bridge, user="alice", password="secret", **how):
     """A whole session: {unique-id}."""
-    with bridge.signed_in(user, password) as client:
+    with bridge.signed_in(user, password, **how) as client:
         seen = set(client.uidl().values())
         assert client.stat()[0] == len(seen) == len(client.list())
         client.ok("NOOP")
@@ -127,6 +127,18 @@ def test_what_is_deleted_is_gone_and_nothing_else(start_bridge, fake, parking):
         client.ok("QUIT")
     assert [one.uid for one in fake.deletions] == [2]
     assert len(poll(bridge)) == 3  # asked anew: 1, 3 and the new one
+
+
+def test_what_is_deleted_through_one_worker_no_other_lists(start_bridge, fake):
+    bridge = start_bridge({**config_of(fake), "workers": 2})
+    one, other = {"source": "127.0.0.2"}, {"source": "127.0.0.3"}  # the address chooses
+    assert len(poll(bridge, **one)) == len(poll(bridge, **other)) == 3
+    assert len(poll(bridge, **one)) == len(poll(bridge, **other)) == 3
+    assert len(fake.credentials) == 2  # each worker has a list of its own
+    with bridge.signed_in("alice", **one) as client:
+        client.ok("DELE 2")
+        client.ok("QUIT")
+    assert len(poll(bridge, **other)) == 2
 
 
 def test_dele_without_quit_deletes_nothing(polled, fake):

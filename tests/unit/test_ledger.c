@@ -105,6 +105,17 @@ static void test_what_the_server_suggests_holds_within_reason(void **state)
 			 NOW_MS + 299961);
 }
 
+static void test_the_last_change_counts(void **state)
+{
+	(void)state;
+	assert_int_equal(ledger_changed_ms(JOE), 0);
+	ledger_note_change(JOE, NOW_MS);
+	ledger_note_change(JOE, NOW_MS - 1); // of a worker that was slow
+	assert_int_equal(ledger_changed_ms(JOE), NOW_MS);
+	assert_int_equal(ledger_changed_ms(JOE + 1), 0);
+	assert_int_equal(ledger_taken(JOE, NOW_MS), 0);
+}
+
 static void test_a_full_set_loses_who_was_used_longest_ago(void **state)
 {
 	(void)state;
@@ -136,6 +147,7 @@ int main(void)
 		TEST(test_the_first_strike_stops_reading_ahead_the_next_signing_in),
 		TEST(test_after_a_calm_time_strikes_are_forgotten),
 		TEST(test_what_the_server_suggests_holds_within_reason),
+		TEST(test_the_last_change_counts),
 		TEST(test_a_full_set_loses_who_was_used_longest_ago),
 		TEST(test_without_a_census_nothing_is_known),
 	};

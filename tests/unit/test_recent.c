@@ -35,11 +35,13 @@ static void keep(struct recent *recent, const struct owner *owner, const char *n
 		 uint32_t count)
 {
 	struct snapshot snapshot = { .count = count };
-	const struct recent_view view = { &snapshot, { .exists = count }, 7 };
+	const struct recent_view view = {
+		&snapshot, { .exists = count }, 7, loop_now_ms()
+	};
 
 	snapshot.messages = memory_new_array(count + 1, sizeof(struct message));
 	buffer_init(&snapshot.ids, 16);
-	recent_keep(recent, owner, name, &view, loop_now_ms());
+	recent_keep(recent, owner, name, &view);
 	snapshot_release(&snapshot);
 }
 
