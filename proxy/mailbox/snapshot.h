@@ -35,7 +35,7 @@ struct snapshot {
 	struct buffer ids;         // GM-MSGID: 8 octets each; EMAILID: text, NUL
 	struct exact_sizes exact;  // of earlier sessions: what LIST says
 	struct exact_sizes learnt; // of this one: what the next one's LIST will say
-	bool is_begun; // from an index of a list that was cut off: to be looked into
+	bool is_begun; // from an index that may have gaps, or too many: to be looked into
 };
 
 /*

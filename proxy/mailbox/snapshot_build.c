@@ -93,6 +93,19 @@ static void order(struct snapshot *snapshot)
 	snapshot->count = kept;
 }
 
+/*
+ * Behind the rows of an index a new one has its place only if all of those are still
+ * there, and none was left out between: else as many may be gone as are missing, and the
+ * numbers agree.
+ */
+static void note_place(struct snapshot *snapshot, const struct imap_row *row)
+{
+	if (snapshot->messages[snapshot->count - 1].imap_uid == row->imap_uid &&
+	    row->place != snapshot->count) {
+		snapshot->is_begun = true;
+	}
+}
+
 /* From this UID on, as far as SELECT counted. */
 SUSPENDS static bool fetch_rows(struct snapshot *snapshot, struct imap *imap,
 				uint32_t from, struct failure *failure)
@@ -116,6 +129,9 @@ SUSPENDS static bool fetch_rows(struct snapshot *snapshot, struct imap *imap,
 	while ((step = imap_rows_next(imap, &row, failure)) == IMAP_STEP) {
 		if (!add_row(snapshot, &row, identity, failure)) {
 			return false;
+		}
+		if (from > FIRST_UID && snapshot->count > 0) {
+			note_place(snapshot, &row);
 		}
 	}
 	order(snapshot);

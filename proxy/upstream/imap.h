@@ -157,6 +157,7 @@ SUSPENDS bool imap_noop(struct imap *imap, struct failure *failure);
 
 struct imap_row {
 	uint32_t imap_uid;
+	uint32_t place;  // sequence number
 	uint64_t octets; // RFC822.SIZE
 	uint64_t gm_msgid;
 	struct bytes emailid; // borrowed until the next call

@@ -72,7 +72,7 @@ static void take_attribute(struct imap *imap, const struct imap_wire_event *even
 			   struct imap_row *row, struct row_parts *parts)
 {
 	if (event->kind == IMAP_WIRE_FETCH_BEGINS) {
-		*row = (struct imap_row){ 0 };
+		*row = (struct imap_row){ .place = (uint32_t)event->number };
 		*parts = (struct row_parts){ .begun = true };
 	} else if (event->kind == IMAP_WIRE_UID) {
 		row->imap_uid = (uint32_t)event->number;

@@ -134,6 +134,29 @@ def test_what_vanished_is_found_by_one_search(fake, bridge_to):
     assert [name for name, _ in commands][3:] == []
 
 
+def test_as_many_gone_as_left_out_is_found_out(fake, bridge_to):
+    """The server does not list what is new but broken; the number of messages agrees."""
+    several(fake)
+    bridge = bridge_to(fake.url)
+    poll(bridge)
+    mailbox = fake.mailbox("alice")
+    mailbox.remove(1)
+    for _ in range(2):
+        mailbox.add(mails.simple("new"))
+
+    def leave_out(connection, tag, rest):
+        first = int(rest.split(b":")[0])
+        for place, one in enumerate(mailbox.messages[:-1], 1):
+            if one.uid >= first:
+                connection.untagged(f"{place} FETCH (UID {one.uid} RFC822.SIZE {one.size})")
+        connection.ok(tag)
+        return True
+
+    fake.on("UID FETCH", leave_out)
+    with bridge.client() as client:
+        assert client.try_sign_in("alice").startswith(b"-ERR [SYS/TEMP]")
+
+
 def test_what_was_deleted_here_needs_no_search(fake, bridge_to):
     several(fake)
     bridge = bridge_to(fake.url)
