@@ -7,6 +7,21 @@
 #define ROOM_MS 5000
 #define ROOM_LOOK_MS 100
 
+/* An account that has too many costs nobody else what is parked. */
+static void make_way(const struct maildrop *maildrop, enum allowance_verdict verdict)
+{
+	if (!maildrop->parking) {
+		return;
+	}
+	if (verdict == ALLOWANCE_SERVER_CROWDED) {
+		parking_make_way(maildrop->parking, maildrop->upstream,
+				 (struct bytes){ 0 });
+	} else if (verdict == ALLOWANCE_ACCOUNT_CROWDED) {
+		parking_make_way(maildrop->parking, maildrop->upstream,
+				 secret_bytes(&maildrop->user));
+	}
+}
+
 /* By the route's limits: it may pass soon, and what is parked makes way. */
 SUSPENDS static bool wait_for_room(struct maildrop *maildrop, uint64_t deadline_ms,
 				   struct failure *failure)
@@ -17,9 +32,7 @@ SUSPENDS static bool wait_for_room(struct maildrop *maildrop, uint64_t deadline_
 
 	while ((verdict = allowance_judge(&maildrop->allowance, failure)) !=
 	       ALLOWANCE_GOOD) {
-		if (verdict == ALLOWANCE_CROWDED && maildrop->parking) {
-			parking_make_way(maildrop->parking, maildrop->upstream);
-		}
+		make_way(maildrop, verdict);
 		if (loop_now_ms() >= until_ms ||
 		    !task_sleep_until(loop_deadline_ms(ROOM_LOOK_MS))) {
 			metrics_upstream_held_back(maildrop->upstream->metrics);

@@ -153,12 +153,14 @@ void parking_kick(struct parking *parking, struct bytes account)
 	}
 }
 
-void parking_make_way(struct parking *parking, const struct upstream *upstream)
+void parking_make_way(struct parking *parking, const struct upstream *upstream,
+		      struct bytes user)
 {
 	struct parked **oldest_of_it = NULL;
 
 	for (struct parked **link = &parking->parked; *link; link = &(*link)->next) {
-		if ((*link)->upstream == upstream) {
+		if ((*link)->upstream == upstream &&
+		    (user.len == 0 || bytes_equal(bytes_of((*link)->user), user))) {
 			oldest_of_it = link;
 		}
 	}

@@ -22,8 +22,12 @@ struct parking *parking_new(uint64_t keep_ms, uint32_t most);
 /* Close what this POP3 user's sessions left, however his letters are typed. */
 void parking_kick(struct parking *parking, struct bytes account);
 
-/* Close the oldest one to that server: there is no room for another. */
-void parking_make_way(struct parking *parking, const struct upstream *upstream);
+/*
+ * Close the oldest one to that server, of this user there or, where he has no name, of
+ * any: there is no room for another.
+ */
+void parking_make_way(struct parking *parking, const struct upstream *upstream,
+		      struct bytes user);
 
 /* Close what is parked, and park nothing more. */
 void parking_end(struct parking *parking);

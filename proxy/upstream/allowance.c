@@ -79,7 +79,7 @@ enum allowance_verdict allowance_judge(const struct allowance *allowance,
 				       struct failure *failure)
 {
 	const struct config_route *route = allowance->upstream->route;
-	enum allowance_verdict verdict = ALLOWANCE_CROWDED;
+	enum allowance_verdict verdict = ALLOWANCE_ACCOUNT_CROWDED;
 	const char *setting;
 
 	if (is_full(allowance->account_key, route->server_connections_per_account)) {
@@ -88,6 +88,7 @@ enum allowance_verdict allowance_judge(const struct allowance *allowance,
 	} else if (is_full(allowance->server_key, route->server_connections)) {
 		setting = "there are as many connections to the server as "
 			  "server-connections allows";
+		verdict = ALLOWANCE_SERVER_CROWDED;
 	} else if (is_too_fast(allowance->server_key, route->server_sign_in_rate)) {
 		setting = "there are as many sign-ins at the server as "
 			  "server-sign-in-rate allows";

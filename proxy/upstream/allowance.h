@@ -31,7 +31,12 @@ struct allowance_place {
 struct allowance_place allowance_enter(const struct allowance *allowance);
 void allowance_leave(struct allowance_place *place);
 
-enum allowance_verdict { ALLOWANCE_GOOD, ALLOWANCE_CROWDED, ALLOWANCE_TOO_FAST };
+enum allowance_verdict {
+	ALLOWANCE_GOOD,
+	ALLOWANCE_ACCOUNT_CROWDED,
+	ALLOWANCE_SERVER_CROWDED,
+	ALLOWANCE_TOO_FAST,
+};
 
 /* May one more connection sign in? If not, it may pass soon: else FAILURE_TEMPORARY. */
 enum allowance_verdict allowance_judge(const struct allowance *allowance,

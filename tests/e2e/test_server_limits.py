@@ -168,6 +168,16 @@ def test_a_parked_connection_makes_way(bridge_with, fake):
     assert [one.user for one in fake.credentials] == [b"alice", b"bob", b"alice"]
 
 
+def test_who_has_too_many_costs_others_nothing_that_is_parked(bridge_with, fake):
+    bridge = bridge_with({"parking": "5m"}, server_connections_per_account=1,
+                         when_locked="share")
+    poll(bridge, "bob")
+    with bridge.signed_in("alice"):
+        assert answer(bridge).startswith(b"-ERR [SYS/TEMP]")
+    poll(bridge, "bob")
+    assert [one.user for one in fake.credentials] == [b"bob", b"alice"]
+
+
 def test_sign_ins_wait_for_their_turn(bridge_with, fake):
     bridge = bridge_with(server_sign_in_rate=1)
     since = time.monotonic()
