@@ -7,6 +7,7 @@
 
 #include "proxy/base/memory.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,6 +89,7 @@ bool imap_spool_begin(struct imap_window *window, struct imap_request *request,
 void imap_spool_put(struct imap_window *window, struct imap_request *request,
 		    struct bytes text)
 {
+	assert(text.len <= request->spool_size - request->spool_octets);
 	memcpy(window->spool + request->spool_at + request->spool_octets, text.at,
 	       text.len);
 	request->spool_octets += (uint32_t)text.len;
