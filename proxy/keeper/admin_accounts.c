@@ -446,6 +446,10 @@ SUSPENDS static bool register_all(struct admin_client *client)
 	}
 	good = registry_end(store, good);
 	prover_forget(client->keeper->prover);
+	for (size_t i = 0; i < count && good; i++) {
+		page_forget(client->keeper->page,
+			    bytes_of(collected->list[i].registered.account));
+	}
 	admin_drop_collected(client);
 	return good ? admin_end(client, count) : admin_not_written(client);
 }

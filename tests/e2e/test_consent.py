@@ -473,6 +473,16 @@ def test_an_account_that_is_gone_has_no_visit(gateway, user):
     assert page.get("/account")[0] == 403
 
 
+def test_an_account_that_is_imported_anew_has_no_visit(gateway, user):
+    """It may be another mailbox's now, and another person's."""
+    page = gateway.signed_in(user)
+    gateway.account("import", gateway.file(
+        f"{user}.csv", f"user,provider,mailbox\n{user},test,other-{user}"))
+    status, _, text = page.get("/account")
+    assert status == 403, text
+    assert "Your visit here is over" in text
+
+
 def test_a_name_that_is_not_the_pages_is_not_answered(gateway):
     page = gateway.visit()
     for host in ("evil.example", f"127.0.0.1:{gateway.port}", "localhost", ""):
