@@ -26,7 +26,10 @@
 #define ANSWER_MS 60000 // the provider's half minute, and the way
 #define LOST_MS 10000   // without a keeper: then we were cut off
 #define PEM_MAX ((size_t)256 << 10)
-#define TLS "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:%SERVER_PRECEDENCE"
+/* What a recorded visit cannot be read with later, and no padding tells of. */
+#define TLS                                                                              \
+	"NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-KX-ALL:+ECDHE-ECDSA:+ECDHE-RSA:"    \
+	"-CIPHER-ALL:+AES-256-GCM:+CHACHA20-POLY1305:+AES-128-GCM:%SERVER_PRECEDENCE"
 
 static uint64_t now_ms(void)
 {

@@ -607,14 +607,17 @@ def test_too_long_a_form_or_query_is_refused(gateway, user):
 
 
 def test_the_page_speaks_tls_1_2_and_newer_only(gateway):
-    def handshake(version):
+    def handshake(version, ciphers="ALL"):
         return subprocess.run(
             ["openssl", "s_client", "-connect", f"127.0.0.1:{gateway.port}", version,
-             "-cipher", "ALL:@SECLEVEL=0"], input=b"", capture_output=True, check=False,
-            timeout=30 * net.slow_factor()).returncode
+             "-cipher", f"{ciphers}:@SECLEVEL=0"], input=b"", capture_output=True,
+            check=False, timeout=30 * net.slow_factor()).returncode
 
-    assert handshake("-tls1_2") == 0
+    assert handshake("-tls1_3") == handshake("-tls1_2") == 0
+    assert handshake("-tls1_2", "ECDHE+AESGCM") == 0
     assert handshake("-tls1_1") != 0
+    for weak in ("kRSA", "AES128-GCM-SHA256", "ECDHE+SHA1", "ECDHE+SHA384:!AESGCM"):
+        assert handshake("-tls1_2", weak) != 0, weak
 
 
 # When parts of the service end ------------------------------------------------------------
