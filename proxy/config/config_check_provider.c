@@ -83,28 +83,6 @@ static bool is_name(const char *name)
 	return len > 0 && len <= NAME_OCTETS;
 }
 
-/* "https://host...", or "http://" to this very host: for tests and a local provider. */
-static bool is_safe_url(const char *url)
-{
-	struct bytes rest = bytes_of(url);
-	struct bytes host;
-
-	for (size_t i = 0; i < rest.len; i++) {
-		if (rest.at[i] <= ' ' || rest.at[i] > '~') {
-			return false;
-		}
-	}
-	if (bytes_has_prefix(rest, "HTTPS://")) {
-		return rest.len > strlen("https://");
-	}
-	if (!bytes_has_prefix(rest, "HTTP://")) {
-		return false;
-	}
-	bytes_skip(&rest, strlen("http://"));
-	host = (struct bytes){ rest.at, strcspn(rest.at, "/:?#") };
-	return config_host_is_loopback(host) || bytes_has_prefix(rest, "[::1]");
-}
-
 static char *with_tenant(const char *text, const char *tenant)
 {
 	const char *at = strstr(text, TENANT);
@@ -139,7 +117,7 @@ static char *url_of(const struct naming *naming, const char *key, const char *te
 {
 	char *url = value_of(naming, key, text, known);
 
-	if (url && !is_safe_url(url)) {
+	if (url && !config_url_is_safe(url)) {
 		config_mistake(naming->check, key,
 			       "is an https:// URL (http:// only to 127.0.0.1 or [::1]), "
 			       "not %s",

@@ -347,6 +347,27 @@ bool config_host_is_loopback(struct bytes host)
 	       (address_parse(host, 0, &address) && address_is_loopback(&address));
 }
 
+bool config_url_is_safe(const char *url)
+{
+	struct bytes rest = bytes_of(url);
+	struct bytes host;
+
+	for (size_t i = 0; i < rest.len; i++) {
+		if (rest.at[i] <= ' ' || rest.at[i] > '~') {
+			return false;
+		}
+	}
+	if (bytes_has_prefix(rest, "HTTPS://")) {
+		return rest.len > strlen("https://");
+	}
+	if (!bytes_has_prefix(rest, "HTTP://")) {
+		return false;
+	}
+	bytes_skip(&rest, strlen("http://"));
+	host = (struct bytes){ rest.at, strcspn(rest.at, "/:?#") };
+	return config_host_is_loopback(host) || bytes_has_prefix(rest, "[::1]");
+}
+
 static char lower(char c)
 {
 	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;

@@ -43,6 +43,12 @@ bool config_url_parse(struct bytes text, struct config_url *out, const char **wh
 bool config_host_is_loopback(struct bytes host);
 
 /*
+ * "https://host...", or "http://" to this very host, for tests and a local provider: fit
+ * for secrets.
+ */
+bool config_url_is_safe(const char *url);
+
+/*
  * "*" stands for any run of octets, ASCII letters for both cases. Iterative; at most
  * pattern.len * text.len steps.
  */

@@ -1,5 +1,6 @@
 #include "proxy/oauth/exchange.h"
 
+#include "proxy/config/config_values.h"
 #include "proxy/oauth/http.h"
 #include "proxy/oauth/jwt.h"
 
@@ -427,6 +428,20 @@ static void take(const char *from, char *to)
 	}
 }
 
+/* An endpoint that secrets must not go to; NULL: none is. */
+static const char *unsafe_endpoint(const struct answer_endpoints *found)
+{
+	const char *const all[] = { found->authorization, found->token, found->device,
+				    found->revocation, found->userinfo };
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
+		if (*all[i] && !config_url_is_safe(all[i])) {
+			return all[i];
+		}
+	}
+	return NULL;
+}
+
 static bool read_discovery(const struct config_provider *provider,
 			   struct answer_endpoints *out, struct failure *failure)
 {
@@ -445,6 +460,11 @@ static bool read_discovery(const struct config_provider *provider,
 				   provider->discovery, status);
 	}
 	buffer_release(&body);
+	if (done && unsafe_endpoint(out)) {
+		return failure_set(failure, FAILURE_PERMANENT,
+				   "%s: the document names %s, which is not https://",
+				   provider->discovery, unsafe_endpoint(out));
+	}
 	if (done && provider->issuer &&
 	    !answer_is_issuer(provider->issuer, bytes_of(out->issuer))) {
 		return failure_set(failure, FAILURE_PERMANENT,

@@ -314,6 +314,21 @@ def other_person(start, user, **claims):
     return service
 
 
+@pytest.mark.parametrize("name", ["token_endpoint", "userinfo_endpoint", "revocation_endpoint"])
+def test_discovery_leads_no_secret_over_a_line_that_others_read(start, user, name):
+    provider = Scripted(kind="custom", scope="imap")
+    provider.config["discovery"] = f"{provider.url}/discovery"
+    provider.config["device-endpoint"] = f"{provider.url}/device"
+    provider.on("/discovery", lambda asked: (200, {
+        "issuer": provider.url, "token_endpoint": f"{provider.url}/token",
+        name: "http://provider.example/there"}))
+    provider.grant(refresh_token="R1")
+    service = start(provider)
+    service.add(user)
+    assert "http://provider.example/there, which is not https" in service.account(
+        "consent", user, code=1)
+
+
 def test_userinfo_says_who_consented(start, user):
     service = other_person(start, user, email=user, email_verified=True)
     service.consent(user)
