@@ -13,6 +13,7 @@
 #include "proxy/keeper/page.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define ASK_MS 45000
 #define INTERVAL_S 5 // RFC 8628 3.2
@@ -64,11 +65,35 @@ SUSPENDS static struct tokens_answer *ask(struct consent *consent, enum oauth_wh
 			  loop_deadline_ms(ASK_MS), failure);
 }
 
+/* Minutes have passed: a token of one provider or person is not another's. */
+static bool is_as_it_was(const struct consent *consent)
+{
+	const struct registered *was = &consent->registered;
+	struct registered now;
+	bool same;
+
+	if (!registry_find(consent->client->keeper->store, bytes_of(was->account),
+			   &now)) {
+		return false;
+	}
+	same = now.kind == was->kind && strcmp(now.provider, was->provider) == 0 &&
+	       strcmp(now.mailbox, was->mailbox) == 0 &&
+	       strcmp(now.signs_in_as, was->signs_in_as) == 0 &&
+	       strcmp(now.aliases, was->aliases) == 0;
+	registered_release(&now);
+	return same;
+}
+
 SUSPENDS static bool end_with(struct consent *consent, const struct oauth_reply *reply)
 {
 	struct failure failure;
 
-	if (reply->verdict == OAUTH_GRANTED) {
+	if (reply->verdict == OAUTH_GRANTED && !is_as_it_was(consent)) {
+		grant_drop(consent->client->keeper->tokens, &consent->registered, reply);
+		failure_set(&failure, FAILURE_PERMANENT,
+			    "the account was changed meanwhile: nothing was stored");
+		failure_advise(&failure, "run: popbridge account consent USER");
+	} else if (reply->verdict == OAUTH_GRANTED) {
 		if (grant_take(consent->client->keeper->tokens, consent->client->config,
 			       &consent->registered, consent->by_operator, reply,
 			       &failure) == GRANT_TAKEN) {

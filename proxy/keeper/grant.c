@@ -64,6 +64,13 @@ SUSPENDS static void take_back(struct tokens *tokens, const struct registered *r
 	}
 }
 
+SUSPENDS void grant_drop(struct tokens *tokens, const struct registered *registered,
+			 const struct oauth_reply *reply)
+{
+	take_back(tokens, registered, reply->refresh_token);
+	tokens_kept(tokens, reply);
+}
+
 /* The provider's word on who consented, where it gives one. */
 static bool is_right_person(const struct config *config,
 			    const struct registered *registered, bool by_operator,
@@ -85,8 +92,7 @@ SUSPENDS static enum grant_verdict refuse(struct tokens *tokens,
 					  const struct oauth_reply *reply,
 					  struct failure *failure)
 {
-	take_back(tokens, registered, reply->refresh_token);
-	tokens_kept(tokens, reply);
+	grant_drop(tokens, registered, reply);
 	if (reply->identity.len == 0) {
 		failure_set(failure, FAILURE_PERMANENT,
 			    "the provider does not say who consented; its scope "

@@ -23,6 +23,10 @@ SUSPENDS enum grant_verdict grant_take(struct tokens *tokens, const struct confi
 				       bool by_operator, const struct oauth_reply *reply,
 				       struct failure *failure);
 
+/* It is nobody's: taken back at the provider, where that is possible, and forgotten. */
+SUSPENDS void grant_drop(struct tokens *tokens, const struct registered *registered,
+			 const struct oauth_reply *reply);
+
 /* Who has to consent: signs-in-as, or the mailbox where that is not said. */
 const char *grant_person(const struct registered *registered);
 

@@ -60,7 +60,7 @@ class Service:
         self.account("add", name, "--provider", self.provider.config["name"], *words)
         return json.loads(self.account("password", name, "--json"))["password"]
 
-    def consent(self, name, login=None, code=0, refuse=False):
+    def consent(self, name, login=None, code=0, refuse=False, meanwhile=None):
         """The device flow, with the person who signs in as login."""
         command = [bridge.binary(), "account", "consent", name, "--json", "-c",
                    self.running.config_path]
@@ -68,6 +68,8 @@ class Service:
                               stderr=subprocess.PIPE, text=True,
                               env=bridge.without_ours()) as asking:
             row = json.loads(asking.stdout.readline())
+            if meanwhile:
+                meanwhile()
             oauth.person(row["url"], row["user_code"], login or name, refuse)
             out, complaint = asking.communicate(timeout=30 * net.slow_factor())
         assert asking.returncode == code, out + complaint
@@ -186,6 +188,17 @@ def test_the_wrong_persons_consent_is_revoked_and_not_stored(service, provider, 
     assert not provider.is_active(last_token(provider, "device_code"))
     assert service.shown(user)["consent"] == "nobody has consented yet"
     assert "[SYS/PERM]" in service.refusal(user, password)
+
+
+def test_a_consent_for_an_account_that_was_changed_meanwhile_is_not_stored(
+        service, provider, user):
+    service.add(user)
+    complaint = service.consent(
+        user, code=1, meanwhile=lambda: service.account("change", user, "--mailbox", "other"))
+    assert "was changed meanwhile: nothing was stored" in complaint
+    assert service.shown(user)["consent"] == "nobody has consented yet"
+    token = provider.granted("device_code")[-1].json["refresh_token"]
+    assert not provider.is_active(token)
 
 
 def test_another_person_who_is_named_may_consent_for_a_mailbox(service, provider, user):
