@@ -236,6 +236,22 @@ SUSPENDS bool admin_consent(struct admin_client *client, struct bytes user)
 	return goes_on;
 }
 
+static bool tells_person(const struct admin_client *client,
+			 const struct registered *registered, struct failure *failure)
+{
+	if (grant_tells_person(client->config, registered)) {
+		return true;
+	}
+	failure_set(failure, FAILURE_PERMANENT,
+		    "provider %s does not say who signs in: anybody who had the link "
+		    "could get a password for the account",
+		    registered->provider);
+	return failure_advise(failure,
+			      "take a refresh token as the mailbox's owner, then run: "
+			      "popbridge account consent USER --refresh-token-file FILE; "
+			      "or register the account with an app password");
+}
+
 SUSPENDS bool admin_invite(struct admin_client *client, struct bytes user)
 {
 	struct admin_message row = { .type = ADMIN_INVITATION };
@@ -245,6 +261,7 @@ SUSPENDS bool admin_invite(struct admin_client *client, struct bytes user)
 	bool goes_on;
 
 	if (!find_oauth(client, user, &registered, &failure) ||
+	    !tells_person(client, &registered, &failure) ||
 	    !vault_can_seal(client->keeper->vault, &failure) ||
 	    !page_invite(client->keeper->page, bytes_of(registered.account), &url,
 			 &row.number[ADMIN_UNTIL_S], &failure)) {

@@ -71,18 +71,22 @@ SUSPENDS void grant_drop(struct tokens *tokens, const struct registered *registe
 	tokens_kept(tokens, reply);
 }
 
+bool grant_tells_person(const struct config *config, const struct registered *registered)
+{
+	const struct config_provider *provider =
+		config_provider_named(config, bytes_of(registered->provider));
+
+	return provider && provider->identity_claim;
+}
+
 /* The provider's word on who consented, where it gives one. */
 static bool is_right_person(const struct config *config,
 			    const struct registered *registered, bool by_operator,
 			    const struct oauth_reply *reply)
 {
-	const struct config_provider *provider =
-		config_provider_named(config, bytes_of(registered->provider));
-	const bool tells = provider && provider->identity_claim;
-
 	if (reply->identity.len == 0) {
 		/* Then the IMAP server's word has to do: it takes no other's token. */
-		return !tells || by_operator;
+		return !grant_tells_person(config, registered) || by_operator;
 	}
 	return may_consent(registered, reply->identity);
 }

@@ -27,6 +27,9 @@ SUSPENDS enum grant_verdict grant_take(struct tokens *tokens, const struct confi
 SUSPENDS void grant_drop(struct tokens *tokens, const struct registered *registered,
 			 const struct oauth_reply *reply);
 
+/* Does the account's provider say who consented? Else whoever has a link is believed. */
+bool grant_tells_person(const struct config *config, const struct registered *registered);
+
 /* Who has to consent: signs-in-as, or the mailbox where that is not said. */
 const char *grant_person(const struct registered *registered);
 

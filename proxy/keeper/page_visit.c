@@ -54,15 +54,17 @@ SUSPENDS static struct flow *find_flow(const struct visit *visit, bool form)
 	return flow;
 }
 
-/* An account that somebody can consent for. */
+/*
+ * An account that its owner can consent for. Only where the provider tells who signed in:
+ * else whoever got hold of a link could leave a device password of his in the account.
+ */
 static bool find_account(const struct page *page, struct bytes account,
 			 struct registered *out)
 {
 	if (!registry_find(page->keeper->store, account, out)) {
 		return false;
 	}
-	if (out->kind == REGISTERED_OAUTH &&
-	    config_provider_named(page->config, bytes_of(out->provider))) {
+	if (out->kind == REGISTERED_OAUTH && grant_tells_person(page->config, out)) {
 		return true;
 	}
 	registered_release(out);

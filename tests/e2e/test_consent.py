@@ -678,6 +678,17 @@ def reload_with(gateway, config):
     gateway.running.wait_log("reloaded", count + 1)
 
 
+def test_nobody_is_invited_where_the_provider_does_not_say_who_signs_in(own_gateway, user):
+    """A link alone would do there, for whoever has it."""
+    with open(own_gateway.running.config_path, encoding="utf-8") as file:
+        config = json.load(file)
+    silent = {"kind": "fastmail", "client-id": "x"}
+    reload_with(own_gateway, {**config, "providers": [*config["providers"], silent]})
+    own_gateway.account("add", user, "--provider", "fastmail")
+    assert "provider fastmail does not say who signs in" in own_gateway.account(
+        "invite", user, code=1)
+
+
 def test_who_consents_by_himself_cannot_be_invited(gateway, user):
     gateway.account("add", user, "--kind", "pass-through")
     assert "does not sign in with OAuth2" in gateway.account("invite", user, code=1)
