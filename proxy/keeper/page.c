@@ -82,6 +82,7 @@ SUSPENDS void page_say(const struct visit *visit, struct page_message *message)
 
 	message->id = visit->asked.id;
 	buffer_init(&packet, PAGE_PACKET_MAX);
+	buffer_reserve(&packet, PAGE_PACKET_MAX); // no copies where it grew
 	if (page_message_encode(message, &packet) && page->channel &&
 	    page->connection == visit->connection) {
 		page->sending++;

@@ -109,7 +109,7 @@ static bool add_assertion(struct asking *asking, struct failure *failure)
 	       ((add_text(asking, "client_assertion_type", ASSERTION_JWT) &&
 		 add(asking, "client_assertion", buffer_bytes(&assertion))) ||
 		too_long(failure));
-	buffer_release(&assertion);
+	release_secret(&assertion);
 	return done;
 }
 
@@ -149,7 +149,7 @@ static bool add_signed_grant(struct asking *asking, const char *account, const c
 	       ((add_text(asking, "grant_type", GRANT_JWT) &&
 		 add(asking, "assertion", buffer_bytes(&assertion))) ||
 		too_long(failure));
-	buffer_release(&assertion);
+	release_secret(&assertion);
 	return done;
 }
 
@@ -274,6 +274,7 @@ static bool ask(struct asking *asking, struct exchange_result *result,
 	bool asked;
 
 	buffer_init(&body, ANSWER_MAX);
+	buffer_reserve(&body, ANSWER_MAX); // no copies of tokens where it grew
 	asked = http_ask(&http, &status, &body, failure);
 	if (asked && asking->request->what == OAUTH_REVOKE && status == 200) {
 		result->answer.verdict = OAUTH_GRANTED;
@@ -397,6 +398,7 @@ void exchange(const struct config_provider *provider,
 
 	memset(result, 0, sizeof(*result));
 	buffer_init(&asking.form, FORM_MAX);
+	buffer_reserve(&asking.form, FORM_MAX); // no copies of secrets where it grew
 	done = is_possible(&asking, &failure);
 	if (done && request->what == OAUTH_AUTHORIZE_URL) {
 		result->answer.verdict = OAUTH_GRANTED;

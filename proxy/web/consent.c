@@ -396,12 +396,12 @@ void consent_close(struct consent *consent)
 	if (!consent) {
 		return;
 	}
+	line_release(&consent->line); // first: nobody is put to rest any more
 	if (consent->daemon) {
 		give_up(consent, UINT64_MAX); // none may rest when it stops
 		MHD_run(consent->daemon);
 		MHD_stop_daemon(consent->daemon);
 	}
-	line_release(&consent->line);
 	turnstile_free(consent->turnstile);
 	free(consent);
 }

@@ -11,6 +11,7 @@ void line_init(struct consent_line *line)
 {
 	line->fd = -1;
 	line->packet = memory_new(PAGE_PACKET_MAX);
+	line->packet_len = 0;
 }
 
 static void hang_up(struct consent_line *line)
@@ -40,6 +41,7 @@ bool line_send(struct consent_line *line, const struct page_message *message)
 	bool sent;
 
 	buffer_init(&packet, PAGE_PACKET_MAX);
+	buffer_reserve(&packet, PAGE_PACKET_MAX); // no copies where it grew
 	sent = line->fd >= 0 && page_message_encode(message, &packet) &&
 	       send(line->fd, packet.data, packet.len, MSG_DONTWAIT | MSG_NOSIGNAL) > 0;
 	if (packet.data) {
@@ -53,6 +55,8 @@ enum line_event line_receive(struct consent_line *line, struct page_message *out
 {
 	ssize_t len;
 
+	memory_wipe(line->packet, line->packet_len); // it may have had a password
+	line->packet_len = 0;
 	if (line->fd < 0) {
 		return LINE_QUIET;
 	}
@@ -60,7 +64,8 @@ enum line_event line_receive(struct consent_line *line, struct page_message *out
 	if (len < 0 && (errno == EAGAIN || errno == EINTR)) {
 		return LINE_QUIET;
 	}
-	if (len > 0 && len <= PAGE_PACKET_MAX &&
+	line->packet_len = len > 0 && len <= PAGE_PACKET_MAX ? (size_t)len : 0;
+	if (line->packet_len > 0 &&
 	    page_message_decode((struct bytes){ line->packet, (size_t)len }, false,
 				out)) {
 		return LINE_MESSAGE;

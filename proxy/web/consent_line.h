@@ -9,7 +9,8 @@
 
 struct consent_line {
 	int fd;       // owned; -1: no keeper
-	char *packet; // owned; what the last message points into
+	char *packet; // owned; what the last message points into; wiped at the next look
+	size_t packet_len;
 };
 
 enum line_event {

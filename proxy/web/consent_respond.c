@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define PAGE_MAX ((size_t)256 << 10)
+#define PAGE_USUAL ((size_t)64 << 10)
 #define COOKIE_LIFE_S (30 * 60)
 #define HEADER_MAX 512
 
@@ -23,6 +24,7 @@ static void begin(struct page *page, unsigned status)
 {
 	*page = (struct page){ .status = status };
 	buffer_init(&page->text, PAGE_MAX);
+	buffer_reserve(&page->text, PAGE_USUAL); // a password is in one place, and wiped
 	nonce_make(page->nonce);
 }
 

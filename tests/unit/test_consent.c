@@ -8,11 +8,14 @@
 #include <cmocka.h>
 
 #include "proxy/web/consent_gate.h"
+#include "proxy/web/consent_line.h"
 #include "proxy/web/consent_page.h"
 #include "proxy/web/turnstile.h"
 
 #include <arpa/inet.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define URL "https://pop.example.com:8443"
 
@@ -199,6 +202,33 @@ static void test_more_devices_than_an_account_may_have_are_left_out(void **state
 	consent_answer_release(&answer);
 }
 
+static void test_an_answers_password_is_wiped_once_it_was_taken(void **state)
+{
+	const char password[] = "gkw7-pass-word";
+	const struct page_message said = { .type = PAGE_ACCOUNT,
+					   .text[PAGE_SECRET] = bytes_of(password) };
+	struct page_message heard;
+	struct consent_line line;
+	struct buffer packet;
+	int ends[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends), 0);
+	buffer_init(&packet, PAGE_PACKET_MAX);
+	assert_true(page_message_encode(&said, &packet));
+	assert_int_equal(send(ends[1], packet.data, packet.len, 0), packet.len);
+	line_init(&line);
+	line_connect(&line, ends[0]);
+	assert_int_equal(line_receive(&line, &heard), LINE_MESSAGE);
+	assert_true(bytes_equal(heard.text[PAGE_SECRET], bytes_of(password)));
+	assert_non_null(memmem(line.packet, PAGE_PACKET_MAX, password, strlen(password)));
+	assert_int_equal(line_receive(&line, &heard), LINE_QUIET);
+	assert_null(memmem(line.packet, PAGE_PACKET_MAX, password, strlen(password)));
+	line_release(&line);
+	close(ends[1]);
+	buffer_release(&packet);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -210,6 +240,7 @@ int main(void)
 		cmocka_unit_test(test_what_came_from_outside_is_only_text),
 		cmocka_unit_test(test_every_refusal_says_what_to_do),
 		cmocka_unit_test(test_more_devices_than_an_account_may_have_are_left_out),
+		cmocka_unit_test(test_an_answers_password_is_wiped_once_it_was_taken),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
