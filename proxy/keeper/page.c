@@ -116,7 +116,9 @@ SUSPENDS static void run_visit(void *argument)
 	struct visit *visit = argument;
 
 	visit->task = task_self();
-	page_answer(visit);
+	if (visit->connection == visit->page->connection) { // else nobody hears it
+		page_answer(visit);
+	}
 	free_visit(visit);
 }
 
@@ -169,7 +171,11 @@ SUSPENDS static void read_questions(void *argument)
 		while (page->sending > 0 &&
 		       gate_wait(&page->sent, DEADLINE_NEVER, &ignored)) {
 		}
-		channel_close(channel);
+		if (page->sending > 0) {
+			page->channel = channel; // cancelled: who did that closes it
+		} else {
+			channel_close(channel);
+		}
 	}
 }
 
@@ -186,6 +192,7 @@ SUSPENDS static void leave_role(struct page *page)
 	page->reader = NULL;
 	channel = page->channel; // NULL: it was cut off
 	page->channel = NULL;
+	page->connection++; // no question of its begins to be answered any more
 	while (page->sending > 0) {
 		gate_wait(&page->sent, DEADLINE_NEVER, &ignored);
 	}
@@ -210,7 +217,9 @@ SUSPENDS void page_free(struct page *page)
 	}
 	leave_role(page);
 	for (struct visit *visit = page->visits; visit; visit = visit->next) {
-		task_cancel(visit->task);
+		if (visit->task) {
+			task_cancel(visit->task);
+		}
 	}
 	while (page->visit_count > 0) {
 		gate_wait(&page->left, DEADLINE_NEVER, &ignored);
