@@ -23,8 +23,9 @@
 #define CONNECTIONS_FROM_ONE 40
 #define IDLE_S 15
 #define REQUEST_MEMORY ((size_t)32 << 10)
-#define ANSWER_MS 60000 // the provider's half minute, and the way
-#define LOST_MS 10000   // without a keeper: then we were cut off
+#define BODY_MAX ((size_t)256 << 10) // whoever sends more is cut off
+#define ANSWER_MS 60000              // the provider's half minute, and the way
+#define LOST_MS 10000                // without a keeper: then we were cut off
 #define PEM_MAX ((size_t)256 << 10)
 /* What a recorded visit cannot be read with later, and no padding tells of. */
 #define TLS                                                                              \
@@ -232,12 +233,16 @@ static enum MHD_Result answer_whole(struct request *request)
 	return result;
 }
 
-static void take_body(struct request *request, const char *upload, size_t *upload_len)
+/* Too long a one is read and forgotten: a browser hears no answer before its end. */
+static enum MHD_Result take_body(struct request *request, const char *upload,
+				 size_t *upload_len)
 {
 	if (!buffer_append(&request->upload, (struct bytes){ upload, *upload_len })) {
-		request->is_too_long = true; // read to its end, and forgotten
+		request->is_too_long = true;
 	}
+	request->body_len += *upload_len;
 	*upload_len = 0;
+	return request->body_len <= BODY_MAX ? MHD_YES : MHD_NO;
 }
 
 /* Called with the headers, with each part of the body, at its end, and when resumed. */
@@ -257,8 +262,7 @@ static enum MHD_Result on_request(void *argument, struct MHD_Connection *connect
 		return judge(request, path, method);
 	case REQUEST_READ:
 		if (*upload_len > 0) {
-			take_body(request, upload, upload_len);
-			return MHD_YES;
+			return take_body(request, upload, upload_len);
 		}
 		return answer_whole(request);
 	case REQUEST_ANSWERED:

@@ -52,6 +52,7 @@ struct request {
 	bool query_is_good;
 	struct buffer upload; // holds secrets: wiped
 	bool is_too_long;
+	size_t body_len; // so far, kept or not
 	uint32_t id;
 	uint64_t until_ms;
 	struct secret token; // of an invitation

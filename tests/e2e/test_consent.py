@@ -606,6 +606,21 @@ def test_too_long_a_form_or_query_is_refused(gateway, user):
     page.start(gateway.invited(user))
 
 
+def test_who_sends_without_end_is_cut_off(gateway):
+    page = gateway.visit()
+    connection = page.connect()
+    connection.putrequest("POST", "/start", skip_host=True)
+    for name, value in (("Host", page.host), ("Origin", page.origin),
+                        ("Content-Type", "application/x-www-form-urlencoded"),
+                        ("Content-Length", str(1 << 40))):
+        connection.putheader(name, value)
+    connection.endheaders()
+    with pytest.raises(OSError):
+        for _ in range(64):
+            connection.send(b"x" * (1 << 20))
+    connection.close()
+
+
 def test_the_page_speaks_tls_1_2_and_newer_only(gateway):
     def handshake(version, ciphers="ALL"):
         return subprocess.run(
