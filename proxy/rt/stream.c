@@ -102,11 +102,10 @@ SUSPENDS bool stream_wait_for(struct stream *stream, int events, uint64_t deadli
 			  failure);
 }
 
-SUSPENDS bool stream_may_go_on(struct stream *stream, uint64_t deadline_ms,
-			       struct failure *failure)
+SUSPENDS bool stream_may_go_on(uint64_t deadline_ms, struct failure *failure)
 {
 	task_give_way();
-	if (stream->is_aborted || task_is_cancelled()) {
+	if (task_is_cancelled()) {
 		return wake_check(WAKE_CANCELLED, "", failure);
 	}
 	if (loop_now_ms() >= deadline_ms) {
@@ -244,7 +243,6 @@ static bool write_pending(struct stream *stream, struct attempt *attempt,
 		if (stream_deflate_pending(stream->deflate).len == 0) {
 			stream_deflate_take(stream->deflate, text);
 			stream_buffer_take(&stream->out, text.len);
-			stream->octets_out += text.len;
 		}
 		text = stream_deflate_pending(stream->deflate);
 	}
@@ -255,7 +253,6 @@ static bool write_pending(struct stream *stream, struct attempt *attempt,
 		stream_deflate_sent(stream->deflate, attempt->moved);
 	} else {
 		stream_buffer_take(&stream->out, attempt->moved);
-		stream->octets_out += attempt->moved;
 	}
 	return true;
 }
@@ -279,7 +276,7 @@ static SUSPENDS bool fill_once(struct stream *stream, size_t most, uint64_t dead
 			       struct attempt *attempt, struct failure *failure)
 {
 	char *room;
-	if (!stream_may_go_on(stream, deadline_ms, failure)) {
+	if (!stream_may_go_on(deadline_ms, failure)) {
 		return false;
 	}
 	if (stream->ran_into) {
@@ -328,7 +325,7 @@ bool stream_has_input(struct stream *stream)
 	if (stream_input(stream).len > 0) {
 		return true;
 	}
-	if (stream->is_aborted || stream->ran_into) {
+	if (stream->ran_into) {
 		return false;
 	}
 	size_t size = stream_buffer_room(&stream->in, &room);
@@ -345,8 +342,7 @@ bool stream_has_input(struct stream *stream)
 bool stream_is_quiet(struct stream *stream)
 {
 	char octet;
-	if (stream->is_aborted || stream->is_broken || stream->ran_into ||
-	    stream_input(stream).len > 0 ||
+	if (stream->is_broken || stream->ran_into || stream_input(stream).len > 0 ||
 	    (stream->deflate && stream_deflate_waits(stream->deflate))) {
 		return false;
 	}
@@ -368,7 +364,7 @@ SUSPENDS bool stream_flush(struct stream *stream, uint64_t deadline_ms,
 {
 	struct attempt attempt = { 0 };
 	while (stream_pending(stream) > 0) {
-		if (!stream_may_go_on(stream, deadline_ms, failure) ||
+		if (!stream_may_go_on(deadline_ms, failure) ||
 		    !write_pending(stream, &attempt, failure)) {
 			return false;
 		}
@@ -390,10 +386,9 @@ void stream_say_now(struct stream *stream, struct bytes text)
 	}
 	if (stream->deflate) {
 		stream_deflate_take(stream->deflate, text);
-		stream->octets_out += text.len;
 		(void)write_pending(stream, &attempt, NULL);
-	} else if (write_raw(stream, text, &attempt, NULL)) {
-		stream->octets_out += attempt.moved;
+	} else {
+		(void)write_raw(stream, text, &attempt, NULL);
 	}
 }
 
@@ -454,17 +449,6 @@ bool stream_compress(struct stream *stream, struct failure *failure)
 uint64_t stream_octets_in(const struct stream *stream)
 {
 	return stream->octets_in;
-}
-
-uint64_t stream_octets_out(const struct stream *stream)
-{
-	return stream->octets_out;
-}
-
-void stream_abort(struct stream *stream)
-{
-	stream->is_aborted = true;
-	task_wake(stream->waiter);
 }
 
 /*

@@ -130,14 +130,7 @@ void stream_say_now(struct stream *stream, struct bytes text);
 /* Octets collected and not yet flushed. */
 size_t stream_pending(const struct stream *stream);
 
-uint64_t stream_octets_in(const struct stream *stream);  // plaintext
-uint64_t stream_octets_out(const struct stream *stream); // plaintext
-
-/*
- * Make every current and later call on this stream fail with FAILURE_CANCELLED, from
- * another task than the one that uses it.
- */
-void stream_abort(struct stream *stream);
+uint64_t stream_octets_in(const struct stream *stream); // plaintext
 
 /* Ends politely: close_notify where TLS is up, FIN. Pending output is dropped. NULL is
  * fine. */

@@ -15,8 +15,7 @@
 
 struct stream {
 	int fd;
-	int armed; // the events that poll is started for, 0: stopped
-	bool is_aborted;
+	int armed;      // the events that poll is started for, 0: stopped
 	bool is_broken; // TLS failed: no close_notify
 	bool is_prompt; // acknowledges at once
 	uv_poll_t poll;
@@ -25,7 +24,7 @@ struct stream {
 	struct failure *ran_into; // owned: what stream_has_input() has found
 	struct stream_buffer in, out;
 	struct stream_deflate *deflate; // owned; NULL: nothing is compressed
-	uint64_t octets_in, octets_out;
+	uint64_t octets_in;
 	unsigned asides;          // the peer's TLS messages without data, since then
 	uint64_t asides_since_ms; // the loop's clock
 	struct address peer;
@@ -38,7 +37,6 @@ SUSPENDS bool stream_wait_for(struct stream *stream, int events, uint64_t deadli
 			      struct failure *failure);
 
 /* Asked before every system call, so that a busy peer is no way past any limit. */
-SUSPENDS bool stream_may_go_on(struct stream *stream, uint64_t deadline_ms,
-			       struct failure *failure);
+SUSPENDS bool stream_may_go_on(uint64_t deadline_ms, struct failure *failure);
 
 #endif

@@ -36,7 +36,7 @@ static void count_asides(struct stream *stream)
 static SUSPENDS bool handshake(struct stream *stream, const char *host,
 			       uint64_t deadline_ms, struct failure *failure)
 {
-	while (stream_may_go_on(stream, deadline_ms, failure)) {
+	while (stream_may_go_on(deadline_ms, failure)) {
 		ERR_clear_error();
 		int result = SSL_do_handshake(stream->ssl);
 		int error = errno;
