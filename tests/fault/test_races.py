@@ -47,11 +47,13 @@ class Held:
     def __init__(self, when, *words):
         folder = net.short_folder("he")
         self._trace = f"{folder}/trace"
+        # LeakSanitizer cannot work while somebody else traces the process.
+        sanitizer = os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
         self.process = subprocess.Popen(
             ["strace", "-qq", "-o", self._trace, "-e", "trace=sendto", "-e",
              f"inject=sendto:signal=STOP:when={when}", bridge.binary(), *words],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, env=bridge.without_ours())
+            text=True, env={**bridge.without_ours(), "ASAN_OPTIONS": sanitizer})
         self._pid = net.wait_until(self._stopped, 10 * net.slow_factor(), "it is stopped")
         self._folder = folder
 
