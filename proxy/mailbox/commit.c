@@ -172,8 +172,7 @@ SUSPENDS static bool search_set(struct update *update, struct found *found,
 	return searched;
 }
 
-/* Silence is an answer only where the server says otherwise, too, that nothing is left.
- */
+/* Silence is an answer only where the folder's own count says, too, that it is empty. */
 SUSPENDS static bool search_all(struct update *update, struct found *found,
 				struct failure *failure)
 {

@@ -18,6 +18,7 @@ _spec.loader.exec_module(_fixtures)
 globals().update({name: value for name, value in vars(_fixtures).items()
                   if not name.startswith("__")})
 
+import oauth  # noqa: E402
 import world as world_module  # noqa: E402
 
 
@@ -43,3 +44,17 @@ def make_world(pki):
         except AssertionError as failure:
             failures.append(failure)
     assert not failures, failures
+
+
+@pytest.fixture(scope="module")
+def provider():
+    """A real OAuth2 provider whose tokens outlive the tests."""
+    with oauth.Provider(access_s=3600) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def server(provider):
+    """A real Dovecot that accepts them."""
+    with oauth.dovecot_for(provider) as started:
+        yield started

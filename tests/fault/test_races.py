@@ -11,25 +11,12 @@ import threading
 import bridge
 import injection
 import net
-import oauth
 import pytest
 import roles
 from test_refresh import live_for_a_second, needs_consent, refreshes, sign_in
 from test_oauth import Service
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only root can trace a role")
-
-
-@pytest.fixture(scope="module")
-def provider():
-    with oauth.Provider(access_s=3600) as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def server(provider):
-    with oauth.dovecot_for(provider) as started:
-        yield started
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import poplib
 
 import injection
 import net
-import oauth
 import pytest
 import roles
 from test_oauth import Service
@@ -25,18 +24,6 @@ WRITES = ["pwrite64", "fdatasync"]
 ROUNDS_MAX = 60  # of one system call
 
 with_strace = pytest.mark.skipif(os.getuid() != 0, reason="only root can trace a role")
-
-
-@pytest.fixture(scope="module")
-def provider():
-    with oauth.Provider(access_s=3600) as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def server(provider):
-    with oauth.dovecot_for(provider) as started:
-        yield started
 
 
 @pytest.fixture
